@@ -1,0 +1,28 @@
+"""A candidate: one point of the space, which is an optimizer, an initial LR and a schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .model import Model
+from .optimizers import AnyOptimizer
+from .schedules import AnySchedule
+
+PositiveLR = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Candidate(Model):
+    """What a trial trains with: LR(t) = initial_lr * f(t), times a group's ratio where the task names groups."""
+
+    optimizer: AnyOptimizer
+    initial_lr: PositiveLR
+    """The LR at schedule factor 1: the peak, where the schedule warms up or cycles."""
+    schedule: AnySchedule
+    lr_ratios: dict[str, PositiveLR] = {}
+    """Factors on the initial LR by the task's parameter group."""
+
+    def with_lr(self, factor: float) -> Candidate:
+        """Return the same candidate at `factor` times its initial LR."""
+        return self.model_copy(update={"initial_lr": self.initial_lr * factor})

@@ -1,0 +1,71 @@
+"""The base of every model that crosses a border: strict about names, honest about numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from .problems import HorizonTooShort, InvalidSpec, Problem
+
+
+class Model(BaseModel):
+    """A frozen record whose unknown fields are errors; NaN and infinities are strings in JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+
+
+class Message(Model):
+    """A record that another version may have written: unknown fields are passed over."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+
+
+def _number_from_text(value: Any) -> Any:
+    """Read the three numbers that JSON cannot write ("nan", "inf", "-inf"); leave the rest to pydantic."""
+    names = {"nan": float("nan"), "NaN": float("nan"), "inf": float("inf"), "Infinity": float("inf"),
+             "-inf": float("-inf"), "-Infinity": float("-inf")}
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_number_from_text)]
+"""A float that may be nan, inf or -inf (strings in JSON)."""
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+"""A length as a fraction of the horizon, in (0, 1]."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+def field_path(location: tuple[Any, ...]) -> str:
+    """Write a pydantic error location as a dotted path: ("space", "optimizers", 0) -> space.optimizers.0."""
+    return ".".join(str(part) for part in location)
+
+
+def problem_from_validation(error: ValidationError, prefix: str = "") -> Problem:
+    """Turn pydantic's first error into the problem that names its field; all of them are in `errors`.
+
+    A validator may raise one of our own problems as the cause: its code is kept.
+    """
+    rows = []
+    for row in error.errors(include_url=False, include_input=False):
+        cause = (row.get("ctx") or {}).get("error")
+        path = field_path(tuple(part for part in (prefix, *row["loc"]) if part != ""))
+        if isinstance(cause, ProblemValue) and cause.problem.field:
+            path = f"{path}.{cause.problem.field}" if path else cause.problem.field
+        rows.append({"field": path, "detail": row["msg"].removeprefix("Value error, "), "cause": cause})
+    first = rows[0]
+    listed = [{"field": row["field"], "detail": row["detail"]} for row in rows]
+    cause = first["cause"]
+    if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
+        return HorizonTooShort(cause.problem.detail, field=first["field"], least_steps=cause.problem.least_steps)
+    return InvalidSpec(first["detail"], field=first["field"], errors=listed)
+
+
+class ProblemValue(ValueError):
+    """Carries a `Problem` through a pydantic validator."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.detail)

@@ -1,0 +1,225 @@
+"""StudySpec: what a user submits. Every field but `name` and `task` has a default that serves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from .candidate import Candidate
+from .model import Finite, Fraction, Model, Name
+from .problems import InvalidSpec
+from .ranges import AnyRange
+from .steps import whole_steps
+from .work import OfferedTask
+
+Direction = Literal["minimize", "maximize"]
+Ranges = dict[str, AnyRange]
+Names = list[str] | dict[str, Ranges]
+"""Names to search, or names with ranges that override the preset's."""
+
+EXTERNAL_TASK = "external"
+
+
+class TaskSpec(Model):
+    """What the schedule is searched for, by the name under which workers offer it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    params: dict[str, Any] = {}
+    version: str | None = None
+    """Default: the version offered when the study is submitted."""
+
+
+class ObjectiveSpec(Model):
+    """The decision metric; by default the task's."""
+
+    metric: str | None = None
+    direction: Direction | None = None
+    target: Finite | None = None
+    min_gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The smallest gain worth a change, in the metric's unit; default: the smallest detectable."""
+
+
+class HorizonSpec(Model):
+    """Length of one full training, in epochs of the task or in optimizer updates."""
+
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    steps: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> HorizonSpec:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give epochs or steps, not both")
+        return self
+
+
+class SpaceSpec(Model):
+    """What may be tried: a preset, narrowed or widened by name."""
+
+    preset: str = "general"
+    optimizers: Names | None = None
+    schedules: Names | None = None
+    warmup: Ranges | bool | None = None
+    """Ranges of `fraction`; false: no warm-up is searched."""
+    restarts: Ranges | bool | None = None
+
+
+class BudgetSpec(Model):
+    """What the search may spend; the confirmation is counted apart."""
+
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 64
+    worker_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    deadline: AwareDatetime | None = None
+    """Includes the confirmation: claims stop in time for it."""
+
+
+class LimitsSpec(Model):
+    """What one trial may use."""
+
+    trial_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    memory_mib: Annotated[int, Field(ge=1)] | None = None
+    device: Literal["any", "cpu", "cuda"] = "any"
+
+
+class SamplerSpec(Model):
+    """How proposals are drawn."""
+
+    kind: Literal["tpe", "random"] = "tpe"
+    lag: Annotated[int, Field(ge=0)] | None = None
+    """L: proposal n sees exactly proposals 0 ... n-L-1, and waits for them. Unset: what has finished."""
+
+
+class PrunerSpec(Model):
+    """When a trial that falls behind at a rung is stopped."""
+
+    kind: Literal["none", "median", "halving", "hyperband"] = "halving"
+    rungs: Annotated[list[Fraction], Field(max_length=100)] = [0.1, 0.2, 0.3, 0.5]
+    """Fractions of the horizon at which trials are compared."""
+    keep: Annotated[float, Field(gt=0, lt=1)] = 0.69
+    """halving: the share that passes each rung."""
+    fidelity: Literal["truncated"] = "truncated"
+    """What is compared at a rung: the raw metric at that step."""
+    run_on: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of trials that would be pruned and run to the end all the same, to measure what pruning costs."""
+    startup_trials: Annotated[int, Field(ge=1)] = 5
+    """Values that a rung must hold before it decides."""
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        if kind == "hyperband":
+            raise ValueError("hyperband is not part of this version; use halving, median or none")
+        return kind
+
+    @field_validator("rungs")
+    @classmethod
+    def _rising(cls, rungs: list[float]) -> list[float]:
+        if sorted(set(rungs)) != rungs:
+            raise ValueError("rungs must rise")
+        return rungs
+
+
+class ConfirmationSpec(Model):
+    """How the answer is checked: fresh seeds at the full horizon, never pruned."""
+
+    top: Annotated[int, Field(ge=1, le=20)] = 2
+    seeds: Annotated[int, Field(ge=2, le=100)] = 7
+    baselines: list[str] | None = None
+    """Names from the catalogue; default: current if given, and the three that people would pick."""
+    max_share: Annotated[float, Field(gt=0)] = 2.0
+    """At most this multiple of the search's worker-seconds; seeds are dropped for it, down to 3."""
+    extras: bool = True
+
+
+class WarmStartSpec(Model):
+    """Earlier studies whose best candidates are proposed first."""
+
+    studies: list[str] = []
+    top: Annotated[int, Field(ge=1)] = 3
+
+
+class StudySpec(Model):
+    """A study as submitted."""
+
+    name: Name
+    task: TaskSpec
+    objective: ObjectiveSpec = ObjectiveSpec()
+    horizon: HorizonSpec = HorizonSpec()
+    space: SpaceSpec = SpaceSpec()
+    current: Candidate | None = None
+    """What the user runs today."""
+    budget: BudgetSpec = BudgetSpec()
+    limits: LimitsSpec = LimitsSpec()
+    sampler: SamplerSpec = SamplerSpec()
+    pruner: PrunerSpec = PrunerSpec()
+    confirmation: ConfirmationSpec = ConfirmationSpec()
+    warm_start: WarmStartSpec = WarmStartSpec()
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)] = []
+
+    @field_validator("name")
+    @classmethod
+    def _not_a_confirmation(cls, name: str) -> str:
+        if name.endswith(".confirmation"):
+            raise ValueError("a name may not end in .confirmation: that is the name of a study's confirmation")
+        return name
+
+    @model_validator(mode="after")
+    def _external_says_what_nobody_offers(self) -> StudySpec:
+        if self.task.name == EXTERNAL_TASK:
+            for path, value in (
+                ("objective.metric", self.objective.metric),
+                ("objective.direction", self.objective.direction),
+                ("horizon.steps", self.horizon.steps),
+            ):
+                if value is None:
+                    raise ValueError(f"the task external has no offer, so {path} is required")
+        return self
+
+
+class ResolvedStudy(Model):
+    """What the offer of the task adds to a spec: nothing in it is open any more."""
+
+    metric: str
+    direction: Direction
+    horizon_steps: int
+    task_version: str
+    rungs: list[int]
+
+
+def confirmation_name(name: str) -> str:
+    """Name of the Optuna study that holds the confirmation of study `name`."""
+    return f"{name}.confirmation"
+
+
+def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
+    """Meet the spec with the task's offer (None for `external`).
+
+    Raises:
+        InvalidSpec: the objective names a metric or a direction that the task does not have.
+    """
+    if offer is None:
+        steps = spec.horizon.steps or 0
+        metric, direction, version = spec.objective.metric or "", spec.objective.direction, "1"
+    else:
+        steps = spec.horizon.steps or (spec.horizon.epochs or offer.horizon.epochs) * offer.horizon.steps_per_epoch
+        metric, direction, version = offer.metric, offer.direction, spec.task.version or offer.version
+        if spec.objective.metric not in (None, offer.metric):
+            raise InvalidSpec(f"the task {offer.name} decides by {offer.metric}", field="objective.metric")
+        if spec.objective.direction not in (None, offer.direction):
+            raise InvalidSpec(f"{offer.metric} is to {offer.direction}", field="objective.direction")
+    assert direction is not None
+    # Two fractions may round to one step on a short horizon: one comparison there is enough.
+    rungs = sorted({whole_steps(fraction, steps) for fraction in spec.pruner.rungs})
+    rungs = [rung for rung in rungs if rung < steps] if spec.pruner.kind != "none" else []
+    return ResolvedStudy(
+        metric=metric, direction=direction, horizon_steps=steps, task_version=version, rungs=rungs
+    )
+
+
+__all__ = [
+    "EXTERNAL_TASK", "BudgetSpec", "ConfirmationSpec", "Direction", "HorizonSpec", "LimitsSpec", "ObjectiveSpec",
+    "PrunerSpec", "ResolvedStudy", "SamplerSpec", "SpaceSpec", "StudySpec", "TaskSpec", "WarmStartSpec",
+    "confirmation_name", "resolve_study",
+]

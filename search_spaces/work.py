@@ -1,0 +1,245 @@
+"""The five verbs between a worker and the store, as models: claim, renew, report, finish, release.
+
+`store` implements them in SQL and the service serves the same models at `POST /v1/work/{verb}`; a worker holds
+something that satisfies `Verbs` and does not know which. Each call is one short transaction over any number of
+trials. All times are the database's, in RFC 3339 and UTC.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import Field, model_validator
+
+from .candidate import Candidate
+from .model import Message, Number
+
+Purpose = Literal["search", "tuning", "confirmation"]
+Directive = Literal["continue", "prune", "stop", "cooldown"]
+Code = Literal["lease_lost"]
+ReportKind = Literal["raw", "averaged", "cooldown"]
+WorkerName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class TaskVersion(Message):
+    """A task by name and version, as a worker offers it."""
+
+    name: str
+    version: str
+
+
+class ClaimRequest(Message):
+    """Ask for up to `count` trials of the offered tasks; a repeated `claim_id` gets the same answer."""
+
+    worker: WorkerName
+    claim_id: Annotated[str, Field(min_length=1, max_length=200)]
+    tasks: list[TaskVersion]
+    count: Annotated[int, Field(ge=1, le=1024)] = 1
+    study: str | None = None
+
+
+class ClaimedTask(Message):
+    """What to train the candidate on."""
+
+    name: str
+    version: str
+    params: dict[str, Any] = {}
+
+
+class ClaimedTrial(Message):
+    """One trial with the lease to run it."""
+
+    study: str
+    """Name of the Optuna study that holds the row: the study's own, or `{name}.confirmation`."""
+    number: int
+    lease: str
+    """The fencing token that every later verb has to show."""
+    lease_expires_at: datetime
+    candidate: Candidate
+    task: ClaimedTask
+    horizon_steps: int
+    """T, the optimizer updates of this training."""
+    rungs: list[int]
+    """Steps at which trials are compared; report at each of them."""
+    seed: int
+    resume_step: int = 0
+    checkpoint: str | None = None
+    purpose: Purpose
+
+
+class ClaimAnswer(Message):
+    """What was claimed; empty when there is nothing to do."""
+
+    items: list[ClaimedTrial]
+
+
+class Held(Message):
+    """A trial that the caller believes to hold."""
+
+    study: str
+    number: int
+    lease: str
+
+
+class Report(Message):
+    """The decision metric after `step` updates."""
+
+    step: Annotated[int, Field(ge=0)]
+    value: Number
+    kind: ReportKind = "raw"
+
+
+class ReportItem(Held):
+    """New reports of one trial, oldest first."""
+
+    reports: list[Report] = []
+    checkpoint: str | None = None
+    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Seconds of the worker since the last verb of this trial, a pack's time shared by steps."""
+
+
+class FinishItem(Held):
+    """The end of one trial; reports not yet sent come with it."""
+
+    state: Literal["complete", "failed"]
+    value: Number | None = None
+    """The decision metric at the horizon; required when complete."""
+    steps_done: Annotated[int, Field(ge=0)] = 0
+    error: str | None = None
+    """Why it failed: a reason in one word where there is one (`diverged`), else the traceback."""
+    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    reports: list[Report] = []
+    metrics: dict[str, Number] = {}
+    """Further metrics at the end, recorded and not optimised."""
+
+    @model_validator(mode="after")
+    def _complete_has_a_value(self) -> FinishItem:
+        if self.state == "complete" and (self.value is None or not math.isfinite(self.value)):
+            raise ValueError("a complete trial has a finite value")
+        return self
+
+
+class ReleaseItem(Held):
+    """A trial given back: no attempt is counted."""
+
+    checkpoint: str | None = None
+    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
+class RenewRequest(Message):
+    """Renew leases."""
+
+    worker: WorkerName
+    items: list[Held]
+
+
+class ReportRequest(Message):
+    """Report for any number of trials in one round trip."""
+
+    worker: WorkerName
+    items: list[ReportItem]
+
+
+class FinishRequest(Message):
+    """Finish any number of trials."""
+
+    worker: WorkerName
+    items: list[FinishItem]
+
+
+class ReleaseRequest(Message):
+    """Give any number of trials back."""
+
+    worker: WorkerName
+    items: list[ReleaseItem]
+
+
+class ItemAnswer(Message):
+    """What became of one item; `accepted: false` means that the trial is no longer the caller's."""
+
+    study: str
+    number: int
+    accepted: bool
+    code: Code | None = None
+    directive: str | None = None
+    """A `Directive`; one that the worker does not know means continue."""
+    lease_expires_at: datetime | None = None
+
+
+class VerbAnswer(Message):
+    """One answer an item, in the order of the request."""
+
+    items: list[ItemAnswer]
+
+
+class OfferedHorizon(Message):
+    """The task's default horizon."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    steps_per_epoch: Annotated[int, Field(ge=1)]
+
+    @property
+    def steps(self) -> int:
+        """T of the default horizon, in optimizer updates."""
+        return self.epochs * self.steps_per_epoch
+
+
+class Packing(Message):
+    """How many trials of a task the worker trains at once, and why no more."""
+
+    size: Annotated[int, Field(ge=1)] = 1
+    reason: str | None = None
+
+
+class OfferedTask(Message):
+    """A task that a worker can train, with what the service must know to accept a study of it."""
+
+    name: str
+    version: str
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    horizon: OfferedHorizon
+    params_schema: dict[str, Any] = {}
+    sparse_gradients: bool = False
+    parameter_groups: list[str] = []
+    """Names that `lr_ratios` may use."""
+    further_metrics: list[str] = []
+    available: bool = True
+    reason: str | None = None
+    """Why it is not available."""
+    packing: Packing = Packing()
+
+
+class Announcement(Message):
+    """What a worker says of itself, at start and as its heartbeat."""
+
+    devices: list[str] = ["cpu"]
+    slots: Annotated[int, Field(ge=1)] = 1
+    tasks: list[OfferedTask] = []
+
+
+class Verbs(Protocol):
+    """The five verbs and the heartbeat; raises `StoreUnavailable` when trying again later makes sense."""
+
+    def announce(self, worker: str, announcement: Announcement) -> None:
+        """Store the worker's offer and its sign of life."""
+
+    def claim(self, request: ClaimRequest) -> ClaimAnswer:
+        """Lease proposed trials to the worker."""
+
+    def renew(self, request: RenewRequest) -> VerbAnswer:
+        """Prolong leases."""
+
+    def report(self, request: ReportRequest) -> VerbAnswer:
+        """Store reports, settle rungs, decide on pruning, prolong leases."""
+
+    def finish(self, request: FinishRequest) -> VerbAnswer:
+        """End trials."""
+
+    def release(self, request: ReleaseRequest) -> VerbAnswer:
+        """Give trials back to be proposed again."""
+
+    def close(self) -> None:
+        """Let go of connections."""
