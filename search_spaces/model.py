@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from .problems import HorizonTooShort, InvalidSpec, Problem
 
@@ -12,23 +13,40 @@ from .problems import HorizonTooShort, InvalidSpec, Problem
 class Model(BaseModel):
     """A frozen record whose unknown fields are errors; NaN and infinities are strings in JSON."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True
+    )
 
 
 class Message(Model):
     """A record that another version may have written: unknown fields are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True
+    )
 
 
 def _number_from_text(value: Any) -> Any:
     """Read the three numbers that JSON cannot write ("nan", "inf", "-inf"); leave the rest to pydantic."""
-    names = {"nan": float("nan"), "NaN": float("nan"), "inf": float("inf"), "Infinity": float("inf"),
-             "-inf": float("-inf"), "-Infinity": float("-inf")}
+    names = {
+        "nan": float("nan"),
+        "NaN": float("nan"),
+        "inf": float("inf"),
+        "Infinity": float("inf"),
+        "-inf": float("-inf"),
+        "-Infinity": float("-inf"),
+    }
     return names.get(value, value) if isinstance(value, str) else value
 
 
-Number = Annotated[float, BeforeValidator(_number_from_text)]
+def _text_from_number(value: float) -> float | str:
+    """Write those three as DESIGN.md spells them; pydantic alone would write "NaN" and "Infinity"."""
+    return value if math.isfinite(value) else str(value)
+
+
+Number = Annotated[
+    float, BeforeValidator(_number_from_text), PlainSerializer(_text_from_number, when_used="json-unless-none")
+]
 """A float that may be nan, inf or -inf (strings in JSON)."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -59,8 +77,10 @@ def problem_from_validation(error: ValidationError, prefix: str = "") -> Problem
     listed = [{"field": row["field"], "detail": row["detail"]} for row in rows]
     cause = first["cause"]
     if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
-        return HorizonTooShort(cause.problem.detail, field=first["field"], least_steps=cause.problem.least_steps)
-    return InvalidSpec(first["detail"], field=first["field"], errors=listed)
+        return HorizonTooShort(
+            cause.problem.detail, field=first["field"], least_steps=cause.problem.least_steps
+        )
+    return InvalidSpec(str(first["detail"]), field=first["field"], errors=listed)
 
 
 class ProblemValue(ValueError):

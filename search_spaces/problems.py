@@ -9,6 +9,8 @@
     │   ├── NameTaken           409 name_taken
     │   ├── LeaseLost           409 lease_lost
     │   └── LeasesInFlight      409 leases_in_flight
+    ├── MethodNotAllowed        405 method_not_allowed
+    ├── TooLarge                413 too_large
     ├── Unsupported             501 unsupported
     ├── StoreUnavailable        503 store_unavailable      worth trying again
     └── InternalError           500 internal_error
@@ -103,6 +105,20 @@ class LeasesInFlight(Conflict):
     """Workers hold leases on trials of this study: stop it first, then delete it."""
 
     code = "leases_in_flight"
+
+
+class MethodNotAllowed(Problem):
+    """This address does not know the request's method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class TooLarge(Problem):
+    """The request's body is larger than the service reads."""
+
+    code = "too_large"
+    status = 413
 
 
 class Unsupported(Problem):

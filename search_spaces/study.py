@@ -162,7 +162,9 @@ class StudySpec(Model):
     @classmethod
     def _not_a_confirmation(cls, name: str) -> str:
         if name.endswith(".confirmation"):
-            raise ValueError("a name may not end in .confirmation: that is the name of a study's confirmation")
+            raise ValueError(
+                "a name may not end in .confirmation: that is the name of a study's confirmation"
+            )
         return name
 
     @model_validator(mode="after")
@@ -203,7 +205,10 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
         steps = spec.horizon.steps or 0
         metric, direction, version = spec.objective.metric or "", spec.objective.direction, "1"
     else:
-        steps = spec.horizon.steps or (spec.horizon.epochs or offer.horizon.epochs) * offer.horizon.steps_per_epoch
+        steps = (
+            spec.horizon.steps
+            or (spec.horizon.epochs or offer.horizon.epochs) * offer.horizon.steps_per_epoch
+        )
         metric, direction, version = offer.metric, offer.direction, spec.task.version or offer.version
         if spec.objective.metric not in (None, offer.metric):
             raise InvalidSpec(f"the task {offer.name} decides by {offer.metric}", field="objective.metric")
@@ -219,7 +224,20 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
 
 
 __all__ = [
-    "EXTERNAL_TASK", "BudgetSpec", "ConfirmationSpec", "Direction", "HorizonSpec", "LimitsSpec", "ObjectiveSpec",
-    "PrunerSpec", "ResolvedStudy", "SamplerSpec", "SpaceSpec", "StudySpec", "TaskSpec", "WarmStartSpec",
-    "confirmation_name", "resolve_study",
+    "EXTERNAL_TASK",
+    "BudgetSpec",
+    "ConfirmationSpec",
+    "Direction",
+    "HorizonSpec",
+    "LimitsSpec",
+    "ObjectiveSpec",
+    "PrunerSpec",
+    "ResolvedStudy",
+    "SamplerSpec",
+    "SpaceSpec",
+    "StudySpec",
+    "TaskSpec",
+    "WarmStartSpec",
+    "confirmation_name",
+    "resolve_study",
 ]
