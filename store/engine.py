@@ -1,0 +1,166 @@
+"""Opening the store, and the one way in which a transaction begins and fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from search_spaces.problems import StoreUnavailable
+
+from .sql import POSTGRESQL, SQLITE, Dialect, statement
+
+LEASE_SECONDS = 60.0
+BUSY_SECONDS = 30
+
+
+class Store:
+    """A database that holds the store's tables, opened.
+
+    `lease_seconds` is how long a claim or a report keeps a trial. Every method that reads or writes takes the
+    store as its first argument and opens a transaction of its own.
+    """
+
+    def __init__(self, engine: Engine, url: str, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.engine = engine
+        self.url = url
+        self.lease_seconds = lease_seconds
+        self.dialect: Dialect = POSTGRESQL if engine.dialect.name == "postgresql" else SQLITE
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Run one write transaction; on SQLite it holds the write lock from its first moment.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached, is locked, full or read-only; nothing was written.
+        """
+        with unavailable_as_problem(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Run one transaction that only reads, and so never waits for a writer on SQLite."""
+        with (
+            unavailable_as_problem(),
+            self.engine.connect().execution_options(etude_begin="BEGIN") as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def now(self, connection: Connection) -> float:
+        """Return the database's clock, in seconds since 1970."""
+        return float(connection.execute(statement(f"SELECT {self.dialect.now}")).scalar_one())
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the database answers."""
+        with self.read() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def unavailable_as_problem() -> Iterator[None]:
+    """Turn what the driver raises when the database is away, locked or full into `StoreUnavailable`."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise StoreUnavailable(_advice(error)) from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StoreUnavailable(_advice(error)) from error
+
+
+def _advice(error: Exception) -> str:
+    words = str(getattr(error, "orig", None) or error).strip().splitlines()
+    first = words[0] if words else type(error).__name__
+    if "too many clients" in first or "remaining connection slots" in first:
+        return f"{first}; raise PostgreSQL's max_connections, or let workers use the service (ETUDE_URL)"
+    if "disk is full" in first or "readonly database" in first:
+        return f"{first}; nothing was written, and work goes on when there is room and permission"
+    return first
+
+
+def open_store(url: str, *, pool_size: int = 5, upgrade: bool = True, lease_seconds: float = LEASE_SECONDS) -> Store:
+    """Open the store at an SQLAlchemy `url` (sqlite:///file or postgresql://...).
+
+    With `upgrade` the tables are brought up to date first, by one process at a time; without it a store of
+    another version is an error.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached.
+        search_spaces.problems.Conflict: the tables are of a version that this one does not know.
+    """
+    engine = make_engine(url, pool_size=pool_size)
+    store = Store(engine, url, lease_seconds=lease_seconds)
+    from .upgrade import bring_up_to_date, check_version  # alembic is only loaded where it is needed
+
+    try:
+        with unavailable_as_problem():
+            if upgrade:
+                bring_up_to_date(store)
+            check_version(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def make_engine(url: str, *, pool_size: int = 5) -> Engine:
+    """Create the engine for `url` with UTC sessions, time-outs and honest transactions."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, pool_size)
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    arguments = {
+        # Optuna writes naive UTC: a session in another zone would shift every time it compares.
+        "options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=15000"
+        " -c idle_in_transaction_session_timeout=60000",
+        "keepalives": 1,
+        "keepalives_idle": 30,
+        "connect_timeout": 5,
+        "application_name": "etude",
+    }
+    return create_engine(
+        parsed,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=30,
+        connect_args=arguments,
+    )
+
+
+def _sqlite_engine(url: str, pool_size: int) -> Engine:
+    file = make_url(url).database
+    if not file or file == ":memory:":
+        raise ValueError("an embedded store is a file: several processes share it")
+    Path(file).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions by itself
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a deferred transaction that reads first cannot wait for its turn to write.
+        connection.exec_driver_sql(connection.get_execution_options().get("etude_begin", "BEGIN IMMEDIATE"))
+
+    return engine

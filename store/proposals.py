@@ -1,0 +1,211 @@
+"""Proposals: what the coordinator wants trained, one row for each, and what became of them.
+
+A trial of Étude's is a proposal from its first moment: (study, purpose, seq) is unique and the search's seq stays
+below the budget, so the budget is exact whatever the number of coordinators, workers and crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from search_spaces.space import Space
+from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from search_spaces.candidate import Candidate
+from search_spaces.study import confirmation_name
+from search_spaces.work import Purpose
+
+from . import optuna_bridge
+from .engine import Store
+from .states import LIVE_STUDY
+from .tables import proposals, rung_values, segments, studies
+
+
+@dataclass(frozen=True)
+class NewProposal:
+    """A candidate to be trained; `params` are its Optuna parameters, None for a point outside the space."""
+
+    seq: int
+    purpose: Purpose
+    origin: str
+    candidate: Candidate
+    params: dict[str, Any] | None
+    seed: int
+    prunable: bool = True
+    exempt_steps: int = 0
+    """Rungs before this step are neither decided nor counted: the schedule is still rising."""
+    run_on: bool = False
+    seen: str | None = None
+
+
+@dataclass(frozen=True)
+class Past:
+    """A proposal or a foreign trial, as the coordinator sees it."""
+
+    seq: int | None
+    number: int | None
+    purpose: str
+    origin: str
+    state: str
+    params: dict[str, Any]
+    candidate: Candidate | None
+    value: float | None
+    seed: int
+    rungs: dict[int, float] = field(default_factory=dict)
+    steps_done: int = 0
+    worker_seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+
+def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
+    """Insert proposals of a live study and return how many were new; what is there already is left alone.
+
+    Search proposals whose seq is not below the budget are refused with ValueError: the budget is exact.
+    """
+    if not new:
+        return 0
+    with store.begin() as connection:
+        study = connection.execute(select(studies).where(studies.c.id == study_id).with_for_update()).first()
+        if study is None or study.state not in LIVE_STUDY:
+            return 0
+        if any(row.purpose == "search" and row.seq >= study.budget_trials for row in new):
+            raise ValueError("a search proposal beyond the budget")
+        rows = _rows(store, connection, study, new)
+        dialect = postgresql if store.dialect.name == "postgresql" else sqlite
+        added = connection.execute(
+            dialect.insert(proposals).on_conflict_do_nothing().returning(proposals.c.id), rows
+        ).scalars()
+        return _add_segments(connection, study, list(added))
+
+
+def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[NewProposal]) -> list[dict[str, Any]]:
+    space = Space.model_validate(study.space)
+    ranges = space.ranges()
+    now = store.now(connection)
+    return [
+        {
+            "study_id": study.id,
+            "purpose": row.purpose,
+            "seq": row.seq,
+            "origin": row.origin,
+            "study_name": study.name if row.purpose == "search" else confirmation_name(study.name),
+            "candidate": row.candidate.model_dump(mode="json"),
+            "params": row.params or {},
+            "optuna_params": optuna_bridge.optuna_params(row.params or {}, ranges),
+            "seed": row.seed,
+            "horizon_steps": study.resolved["horizon_steps"],
+            "rungs": study.resolved["rungs"],
+            "prunable": row.prunable and row.purpose == "search",
+            "exempt_steps": row.exempt_steps,
+            "run_on": row.run_on,
+            "seen": row.seen,
+            "state": "proposed",
+            "created_at": now,
+        }
+        for row in new
+    ]
+
+
+def _add_segments(connection: Connection, study: Row[Any], added: list[int]) -> int:
+    """Give each new proposal its one segment: the whole horizon from step 0."""
+    steps = study.resolved["horizon_steps"]
+    rows = [{"proposal_id": key, "position": 0, "horizon_steps": steps, "start_step": 0} for key in added]
+    if rows:
+        connection.execute(insert(segments), rows)
+    return len(rows)
+
+
+def queue(store: Store, study_id: int) -> dict[str, dict[str, int]]:
+    """Count a study's proposals: {purpose: {state: n}}."""
+    grouped = (
+        select(proposals.c.purpose, proposals.c.state, func.count())
+        .where(proposals.c.study_id == study_id)
+        .group_by(proposals.c.purpose, proposals.c.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    with store.read() as connection:
+        for purpose, state, n in connection.execute(grouped):
+            counts.setdefault(purpose, {})[state] = n
+    return counts
+
+
+def history(store: Store, study_id: int) -> list[Past]:
+    """Read every proposal of a study and every foreign trial, search proposals first and in order."""
+    with store.read() as connection:
+        rungs = _rungs(connection, study_id)
+        query = (
+            select(proposals)
+            .where(proposals.c.study_id == study_id)
+            .order_by(proposals.c.purpose.desc(), proposals.c.seq)
+        )
+        past = [_past(row, rungs.get(row.trial_id, {})) for row in connection.execute(query)]
+        return past + _foreign(connection, study_id)
+
+
+def _rungs(connection: Connection, study_id: int) -> dict[int, dict[int, float]]:
+    query = select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value).where(
+        rung_values.c.study_id == study_id, rung_values.c.kind == "raw"
+    )
+    by_trial: dict[int, dict[int, float]] = {}
+    for trial_id, rung, value in connection.execute(query):
+        by_trial.setdefault(trial_id, {})[rung] = float("nan") if value is None else value
+    return by_trial
+
+
+def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
+    return Past(
+        seq=row.seq,
+        number=row.number,
+        purpose=row.purpose,
+        origin=row.origin,
+        state=row.state,
+        params=row.params,
+        candidate=Candidate.model_validate(row.candidate),
+        value=row.value,
+        seed=row.seed,
+        rungs=rungs,
+        steps_done=row.steps_done,
+        worker_seconds=row.worker_seconds,
+        metrics={name: float(value) for name, value in (row.metrics or {}).items()},
+        error=row.error,
+    )
+
+
+def _foreign(connection: Connection, study_id: int) -> list[Past]:
+    rows = connection.execute(
+        text(
+            """SELECT t.trial_id, t.number, t.state, v.value FROM etude_studies s
+            JOIN trials t ON t.study_id = s.optuna_study_id
+            LEFT JOIN etude_proposals p ON p.trial_id = t.trial_id
+            LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
+            WHERE s.id = :id AND p.id IS NULL ORDER BY t.number"""
+        ),
+        {"id": study_id},
+    ).all()
+    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    return [
+        Past(
+            seq=None,
+            number=row.number,
+            purpose="search",
+            origin="foreign",
+            state=names.get(str(row.state), "leased"),
+            params=_params(connection, row.trial_id),
+            candidate=None,
+            value=row.value,
+            seed=0,
+        )
+        for row in rows
+    ]
+
+
+def _params(connection: Connection, trial_id: int) -> dict[str, Any]:
+    rows = connection.execute(
+        text("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = :id"),
+        {"id": trial_id},
+    ).all()
+    return optuna_bridge.params_from_rows([(row[0], row[1], row[2]) for row in rows])

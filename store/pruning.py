@@ -1,0 +1,41 @@
+"""Whether a trial passes a rung: pure functions of its value and of the values of others at that rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from search_spaces.study import PrunerSpec
+
+
+def passes(value: float, others: Sequence[float], pruner: PrunerSpec, direction: str) -> bool:
+    """Tell whether a trial with `value` goes on beyond a rung at which `others` have been seen.
+
+    `halving` keeps the best `keep` of all values at the rung, this one among them (asynchronous successive
+    halving); `median` keeps what is no worse than the median of the others. A rung with fewer than
+    `startup_trials` other values lets everything pass. A value that is nan passes nowhere.
+
+    >>> passes(0.3, [0.1, 0.2, 0.4, 0.5, 0.6], PrunerSpec(kind="median"), "minimize")
+    True
+    """
+    if pruner.kind == "none" or len(others) < pruner.startup_trials:
+        return True
+    own = _cost(value, direction)
+    seen = sorted(_cost(other, direction) for other in others)
+    if pruner.kind == "median":
+        return own <= _median(seen)
+    ranked = sorted([*seen, own])
+    kept = max(1, math.floor(pruner.keep * len(ranked)))
+    return own <= ranked[kept - 1] and own < math.inf
+
+
+def _cost(value: float, direction: str) -> float:
+    """The value as something to minimize, nan as the worst of all."""
+    if math.isnan(value):
+        return math.inf
+    return value if direction == "minimize" else -value
+
+
+def _median(ordered: Sequence[float]) -> float:
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

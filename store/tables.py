@@ -1,0 +1,197 @@
+"""Our tables. They carry the prefix `etude_` and refer to Optuna's rows with ON DELETE CASCADE.
+
+Times (`*_at`) are seconds since 1970 in UTC by the database's clock: the two databases subtract them alike.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from .states import STUDY_MOVES, TRIAL_MOVES, listed
+
+metadata = MetaData()
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Key = BigInteger().with_variant(Integer, "sqlite")
+
+# Optuna's own, only as far as our foreign keys need them; they are created by Optuna.
+optuna_studies = Table("studies", metadata, Column("study_id", Integer, primary_key=True), info={"foreign": True})
+optuna_trials = Table("trials", metadata, Column("trial_id", Integer, primary_key=True), info={"foreign": True})
+
+studies = Table(
+    "etude_studies",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("spec", Json, nullable=False),
+    Column("resolved", Json, comment="ResolvedStudy, once the task's offer is known"),
+    Column("space", Json, comment="the resolved space, once the task's offer is known"),
+    Column("task", Text, nullable=False),
+    Column("task_version", Text),
+    Column("priority", Integer, nullable=False),
+    Column("budget_trials", Integer, nullable=False),
+    Column("optuna_study_id", Integer, ForeignKey("studies.study_id", ondelete="SET NULL")),
+    Column("confirmation_study_id", Integer, ForeignKey("studies.study_id", ondelete="SET NULL")),
+    Column("answer", Json),
+    Column("superseded", Json, comment="answers before the budget was extended"),
+    Column("archived", Boolean, nullable=False, server_default=text("false"), comment="only the answer is kept"),
+    Column("idempotency_key", Text, unique=True),
+    Column("owner", Text, comment="the coordinator that proposes for this study"),
+    Column("owner_until", Double),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    CheckConstraint(f"state IN ({listed(tuple(STUDY_MOVES))})", name="etude_studies_state"),
+    CheckConstraint("(owner IS NULL) = (owner_until IS NULL)", name="etude_studies_owner"),
+    Index("etude_studies_by_state", "state", "priority"),
+)
+
+proposals = Table(
+    "etude_proposals",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_id", Key, ForeignKey("etude_studies.id", ondelete="CASCADE"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("seq", Integer, nullable=False, comment="0, 1, ... within study and purpose: the exact budget"),
+    Column("origin", Text, nullable=False),
+    Column("study_name", Text, nullable=False, comment="name of the Optuna study that holds the row"),
+    Column("candidate", Json, nullable=False),
+    Column("params", Json, nullable=False, comment="Optuna's parameters by name, as people read them"),
+    Column("optuna_params", Json, nullable=False, comment="[[name, internal value, distribution], ...]"),
+    Column("seed", BigInteger, nullable=False),
+    Column("horizon_steps", Integer, nullable=False),
+    Column("rungs", Json, nullable=False),
+    Column("prunable", Boolean, nullable=False),
+    Column("exempt_steps", Integer, nullable=False, comment="rungs below: inside the schedule's own rise"),
+    Column("run_on", Boolean, nullable=False, comment="runs to the end although it would be pruned"),
+    Column("spared_at", Integer, comment="the rung at which a trial that runs on would have been pruned"),
+    Column("seen", Text, comment="the proposals that the sampler saw"),
+    Column("state", Text, nullable=False),
+    Column("trial_id", Integer, ForeignKey("trials.trial_id", ondelete="CASCADE"), unique=True),
+    Column("number", Integer),
+    Column("worker", Text),
+    Column("claim_id", Text),
+    Column("lease", Text),
+    Column("lease_expires_at", Double),
+    Column("ended_lease", Text, comment="the last lease, so that a repeated verb gets the same answer"),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="leases that expired"),
+    Column("stale_attempts", Integer, nullable=False, server_default=text("0"), comment="since the last rung"),
+    Column("settled_rung", Integer, nullable=False, server_default=text("0")),
+    Column("resume_step", Integer, nullable=False, server_default=text("0")),
+    Column("checkpoint", Text),
+    Column("steps_done", Integer, nullable=False, server_default=text("0")),
+    Column("value", Double),
+    Column("metrics", Json),
+    Column("error", Text),
+    Column("worker_seconds", Double, nullable=False, server_default=text("0")),
+    Column("tail", Json, comment="[[step, kind, value], ...] of the curve, not yet in a chunk"),
+    Column("created_at", Double, nullable=False),
+    Column("claimed_at", Double),
+    Column("finished_at", Double),
+    CheckConstraint(f"state IN ({listed(tuple(TRIAL_MOVES))})", name="etude_proposals_state"),
+    CheckConstraint(
+        "(state = 'leased') = (lease IS NOT NULL) AND (lease IS NULL) = (lease_expires_at IS NULL)",
+        name="etude_proposals_lease",
+    ),
+    CheckConstraint("(number IS NULL) = (trial_id IS NULL)", name="etude_proposals_number"),
+    CheckConstraint("state = 'proposed' OR number IS NOT NULL", name="etude_proposals_row"),
+    CheckConstraint("(state IN ('proposed', 'leased')) = (finished_at IS NULL)", name="etude_proposals_finished"),
+    CheckConstraint("state <> 'complete' OR value IS NOT NULL", name="etude_proposals_value"),
+    UniqueConstraint("study_id", "purpose", "seq", name="etude_proposals_once"),
+    UniqueConstraint("study_name", "number", name="etude_proposals_row_of_optuna"),
+    Index("etude_proposals_by_state", "study_id", "state"),
+    Index("etude_proposals_by_claim", "claim_id"),
+    Index(
+        "etude_proposals_leases",
+        "lease_expires_at",
+        postgresql_where=text("state = 'leased'"),
+        sqlite_where=text("state = 'leased'"),
+    ),
+    Index(
+        "etude_proposals_waiting",
+        "study_id",
+        "id",
+        postgresql_where=text("state = 'proposed'"),
+        sqlite_where=text("state = 'proposed'"),
+    ),
+)
+
+segments = Table(
+    "etude_segments",
+    metadata,
+    Column("proposal_id", Key, ForeignKey("etude_proposals.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("horizon_steps", Integer, nullable=False),
+    Column("start_step", Integer, nullable=False),
+    Column("checkpoint", Text),
+    Column("rung", Integer),
+)
+
+rung_values = Table(
+    "etude_rung_values",
+    metadata,
+    Column("trial_id", Integer, ForeignKey("trials.trial_id", ondelete="CASCADE"), primary_key=True),
+    Column("rung", Integer, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("study_id", Key, ForeignKey("etude_studies.id", ondelete="CASCADE"), nullable=False),
+    Column("counted", Boolean, nullable=False, comment="compared with; false inside a schedule's own rise"),
+    Column("value", Double),
+    CheckConstraint("kind IN ('raw', 'averaged', 'cooldown')", name="etude_rung_values_kind"),
+    Index(
+        "etude_rung_values_latest",
+        "study_id",
+        "rung",
+        "trial_id",  # read backwards: the latest first
+        postgresql_where=text("counted"),
+        sqlite_where=text("counted"),
+    ),
+)
+
+curve_chunks = Table(
+    "etude_curve_chunks",
+    metadata,
+    Column("proposal_id", Key, ForeignKey("etude_proposals.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_step", Integer, primary_key=True),
+    Column("points", Json, nullable=False, comment="[[step, kind, value], ...]"),
+)
+
+workers = Table(
+    "etude_workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("devices", Json, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("tasks", Json, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("heartbeat_at", Double, nullable=False),
+)
+
+offers = Table(
+    "etude_offers",
+    metadata,
+    Column("task", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("offer", Json, nullable=False, comment="OfferedTask as last announced"),
+    Column("offered_at", Double, nullable=False),
+)
+
+
+def own_tables() -> list[Table]:
+    """Our tables, without the stand-ins for Optuna's."""
+    return [table for table in metadata.sorted_tables if not table.info.get("foreign")]

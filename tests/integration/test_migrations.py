@@ -1,0 +1,77 @@
+"""The tables: migrations and models agree, upgrades are safe beside one another, strangers are refused."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import text
+
+from search_spaces.problems import Conflict, StoreUnavailable
+from store import Store, open_store
+from store.tables import metadata
+from store.upgrade import VERSION_TABLE
+
+
+def test_migrations_from_empty_equal_the_models(store: Store) -> None:
+    """What the migrations build is what store/tables.py says."""
+
+    def ours(thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
+        return kind != "table" or str(name).startswith("etude_") and name != VERSION_TABLE
+
+    with store.read() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "include_object": ours, "compare_type": True}
+        )
+        differences = compare_metadata(context, metadata)
+
+    assert differences == []
+
+
+def test_several_processes_may_open_an_empty_store(store_url: str) -> None:
+    """Whoever comes first creates the tables, the others wait for it."""
+    with ThreadPoolExecutor(4) as pool:
+        stores = list(pool.map(lambda _n: open_store(store_url), range(4)))
+
+    for opened in stores:
+        opened.ping()
+        opened.close()
+
+
+def test_a_store_of_another_version_is_refused(store: Store) -> None:
+    """Tables that this code does not know are an error that says what to do."""
+    with store.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+
+    with pytest.raises(Conflict, match="9999"):
+        open_store(store.url, upgrade=False)
+
+
+def test_an_optuna_schema_of_another_version_is_refused(store: Store) -> None:
+    """The bridge knows one layout of Optuna's tables and says so when it meets another."""
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v9'"))
+
+    with pytest.raises(Conflict, match="schema v9"):
+        open_store(store.url)
+
+
+def test_a_database_that_is_away_is_a_clear_error() -> None:
+    """No database: the problem is store_unavailable, with the driver's words."""
+    with pytest.raises(StoreUnavailable, match="connection"):
+        open_store("postgresql://nobody@127.0.0.1:1/none")
+
+
+def test_the_database_refuses_impossible_rows(store: Store) -> None:
+    """A trial cannot be leased without a lease: a CHECK says so, whatever the code does."""
+    from sqlalchemy.exc import IntegrityError
+
+    from tests.studies import add_proposals, run_study
+
+    run_study(store)
+    add_proposals(store, count=1)
+
+    with pytest.raises(IntegrityError), store.begin() as connection:
+        connection.execute(text("UPDATE etude_proposals SET state = 'leased'"))

@@ -1,0 +1,303 @@
+"""The five verbs, one suite over SQL on both databases and over HTTP."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import optuna
+import pytest
+from sqlalchemy import text
+
+from search_spaces.work import Held, ReleaseItem, ReleaseRequest, RenewRequest, TaskVersion, ClaimRequest
+from store import Store
+from store.claims import sweep_expired
+from store.studies import change_state, get_study
+from store.trials import get_trial, list_trials
+from store.verbs import SqlVerbs
+from tests.studies import add_proposals, claim, finish, report, report_item, run_study, stock_storage, stock_trials
+
+
+def expire(store: Store) -> None:
+    """Let every lease be over, as if its time had passed."""
+    with store.begin() as connection:
+        connection.execute(text("UPDATE etude_proposals SET lease_expires_at = 1.0 WHERE state = 'leased'"))
+
+
+def test_claimed_trials_are_numbered_like_optunas_own(store: Store, verbs: Any) -> None:
+    """The Optuna rows appear RUNNING at the first claim, numbered from 0, with the proposals' params."""
+    run_study(store)
+    add_proposals(store, count=3)
+
+    first = claim(verbs, count=2)
+    second = claim(verbs, count=5)
+
+    trials = stock_trials(store.url)
+    assert [trial.number for trial in first + second] == [0, 1, 2]
+    assert [trial.state.name for trial in trials] == ["RUNNING"] * 3
+    listed = list_trials(store, "mine").items
+    assert [trial.params for trial in trials] == [view.params for view in listed]
+
+
+def test_a_repeated_claim_gets_the_same_answer(store: Store, verbs: Any) -> None:
+    """A claim whose answer was lost is asked again by its claim_id and leases nothing more."""
+    run_study(store)
+    add_proposals(store, count=4)
+
+    first = claim(verbs, count=2, claim_id="once")
+    again = claim(verbs, count=2, claim_id="once")
+
+    assert sorted(t.number for t in again) == sorted(t.number for t in first)
+    assert {t.lease for t in again} == {t.lease for t in first}
+    assert get_study(store, "mine").counts.leased == 2
+
+
+def test_only_offered_tasks_are_claimed(store: Store, verbs: Any) -> None:
+    """A worker gets nothing of a task, or of a version, that it does not offer."""
+    run_study(store)
+    add_proposals(store, count=1)
+    other = [TaskVersion(name="nothing", version="2"), TaskVersion(name="another", version="1")]
+
+    answer = verbs.claim(ClaimRequest(worker="w", claim_id="c", tasks=other, count=1))
+
+    assert answer.items == []
+
+
+def test_rungs_and_curves_are_stored(store: Store, verbs: Any) -> None:
+    """Reports make the curve; the first at or after a rung settles it, in Optuna's rows as well."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+
+    report(verbs, report_item(trial, (5, 2.0), (12, 1.5)))
+    report(verbs, report_item(trial, (20, math.inf), (25, 1.0)))
+
+    view = get_trial(store, "mine", 0)
+    assert trial.rungs == [10, 20, 30, 50]
+    assert view.rungs == {10: 1.5, 20: math.inf}
+    assert [(p.step, p.value) for p in view.curve or []] == [(5, 2.0), (12, 1.5), (20, math.inf), (25, 1.0)]
+    assert stock_trials(store.url)[0].intermediate_values == {10: 1.5, 20: math.inf}
+
+
+def test_long_curves_go_into_chunks(store: Store, verbs: Any) -> None:
+    """A curve of any length comes back whole and in order, repeated points once."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+
+    for start in range(1, 1000, 60):
+        report(verbs, report_item(trial, *((step, step / 7) for step in range(max(1, start - 5), start + 60))))
+
+    curve = get_trial(store, "mine", 0).curve or []
+    assert [point.step for point in curve] == list(range(1, curve[-1].step + 1))
+    assert all(point.value == point.step / 7 for point in curve)
+
+
+def test_a_trial_that_falls_behind_is_pruned_at_once(store: Store, verbs: Any) -> None:
+    """The worst of a pack is pruned in the report's transaction; the same report again gets the same directive."""
+    run_study(store)
+    add_proposals(store, count=8)
+    trials = claim(verbs, count=8)
+
+    answers = report(verbs, *(report_item(trial, (10, float(trial.number))) for trial in trials))
+    again = report(verbs, *(report_item(trial, (10, float(trial.number))) for trial in trials))
+
+    directives = [answer.directive for answer in answers]
+    assert directives == ["continue"] * 5 + ["prune"] * 3
+    assert [answer.directive for answer in again] == directives
+    states = [trial.state.name for trial in stock_trials(store.url)]
+    assert states == ["RUNNING"] * 5 + ["PRUNED"] * 3
+    assert get_study(store, "mine").counts.pruned == 3
+
+
+@pytest.mark.parametrize("fields", [{"prunable": False}, {"run_on": True}, {"exempt_steps": 11}])
+def test_some_trials_are_never_pruned(store: Store, verbs: Any, fields: dict[str, Any]) -> None:
+    """Baselines, the share that runs on, and candidates inside their own warm-up go on whatever their value."""
+    run_study(store)
+    add_proposals(store, count=6)
+    add_proposals(store, count=1, first=6, **fields)
+    trials = claim(verbs, count=7)
+
+    answers = report(verbs, *(report_item(trial, (10, float(trial.number))) for trial in trials))
+
+    assert answers[6].directive == "continue"
+
+
+def test_a_warm_ups_value_is_not_counted(store: Store, verbs: Any) -> None:
+    """A value reported inside a candidate's own warm-up is shown and compared with nobody."""
+    run_study(store)
+    add_proposals(store, count=6, exempt_steps=11)
+    add_proposals(store, count=1, first=6)
+    trials = claim(verbs, count=7)
+
+    answers = report(verbs, *(report_item(trial, (10, float(trial.number))) for trial in trials))
+
+    assert answers[6].directive == "continue"
+    assert get_trial(store, "mine", 0).rungs == {10: 0.0}
+
+
+def test_finishing_is_idempotent(store: Store, verbs: Any) -> None:
+    """A finish asked twice is accepted twice and counted once; Optuna has the value."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+
+    first = finish(verbs, trial, 0.25, metrics={"accuracy": 0.9})
+    second = finish(verbs, trial, 0.25, metrics={"accuracy": 0.9})
+
+    assert first.accepted
+    assert second.accepted
+    assert get_study(store, "mine").counts.complete == 1
+    assert stock_trials(store.url)[0].value == 0.25
+    assert stock_trials(store.url)[0].user_attrs["metrics"] == {"accuracy": 0.9}
+
+
+def test_the_last_reports_come_with_the_finish(store: Store, verbs: Any) -> None:
+    """Reports sent with finish belong to the curve, and settle the rungs that they reach."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+    reports = report_item(trial, (30, 0.9), (100, 0.4)).reports
+
+    finish(verbs, trial, 0.4, reports=reports)
+
+    view = get_trial(store, "mine", 0)
+    assert view.state == "complete"
+    assert [(p.step, p.value) for p in view.curve or []] == [(30, 0.9), (100, 0.4)]
+    assert view.rungs == {10: 0.9, 20: 0.9, 30: 0.9, 50: 0.4}
+
+
+def test_a_failed_trial_keeps_its_error(store: Store, verbs: Any) -> None:
+    """A trial that failed says why, here and in Optuna's attributes."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+
+    finish(verbs, trial, None, state="failed", error="diverged")
+
+    assert get_trial(store, "mine", 0).error == "diverged"
+    assert stock_trials(store.url)[0].state.name == "FAIL"
+    assert stock_trials(store.url)[0].user_attrs["error"] == "diverged"
+
+
+def test_a_lost_lease_is_refused(store: Store, verbs: Any) -> None:
+    """After a lease expired and went to another worker, the first one's verbs are answered lease_lost."""
+    run_study(store)
+    add_proposals(store, count=1)
+    mine = claim(verbs, worker="slow")[0]
+    expire(store)
+    theirs = claim(verbs, worker="quick")[0]
+
+    late = report(verbs, report_item(mine, (10, 1.0)))[0]
+    late_finish = finish(verbs, mine)
+
+    assert (theirs.number, theirs.lease != mine.lease) == (mine.number, True)
+    assert (late.accepted, late.code) == (False, "lease_lost")
+    assert (late_finish.accepted, late_finish.code) == (False, "lease_lost")
+    assert finish(verbs, theirs).accepted
+    assert get_trial(store, "mine", 0).attempts == 1
+
+
+def test_three_expiries_without_a_rung_fail_the_trial(store: Store, verbs: Any) -> None:
+    """A trial that kills its workers is given up; a rung in between starts the count anew."""
+    run_study(store)
+    add_proposals(store, count=1)
+    for attempt in range(2):
+        claim(verbs, worker=f"w{attempt}")
+        expire(store)
+    report(verbs, report_item(claim(verbs)[0], (10, 1.0)))
+    expire(store)
+    for attempt in range(2):
+        assert len(claim(verbs, worker=f"x{attempt}")) == 1
+        expire(store)
+
+    sweep_expired(store)
+
+    view = get_trial(store, "mine", 0)
+    assert (view.state, view.attempts) == ("failed", 5)
+    assert stock_trials(store.url)[0].state.name == "FAIL"
+
+
+def test_releasing_counts_no_attempt(store: Store, verbs: Any) -> None:
+    """A trial given back is claimed again under its number, with its checkpoint."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+    gift = ReleaseItem(study="mine", number=0, lease=trial.lease, checkpoint="file", worker_seconds=2.0)
+
+    verbs.release(ReleaseRequest(worker="w1", items=[gift]))
+    again = claim(verbs, worker="w2")[0]
+
+    assert (again.number, again.checkpoint, again.lease != trial.lease) == (0, "file", True)
+    assert get_trial(store, "mine", 0).attempts == 0
+    assert get_trial(store, "mine", 0).worker_seconds == 2.0
+
+
+def test_renewing_moves_the_expiry(store: Store, verbs: Any) -> None:
+    """Renew prolongs what is held and says lease_lost for the rest."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+    expire(store)
+    mine = Held(study="mine", number=0, lease=trial.lease)
+    foreign = Held(study="mine", number=0, lease="no such lease")
+
+    answers = verbs.renew(RenewRequest(worker="w1", items=[mine, foreign])).items
+
+    assert (answers[0].accepted, answers[1].code) == (True, "lease_lost")
+    assert sweep_expired(store) == 0
+
+
+def test_stopping_a_study_ends_its_trials(store: Store, verbs: Any) -> None:
+    """Workers hear `stop` with their next report; proposals that nobody had are gone."""
+    run_study(store)
+    add_proposals(store, count=3)
+    trial = claim(verbs)[0]
+
+    change_state(store, "mine", "stopped")
+    answer = report(verbs, report_item(trial, (10, 1.0)))[0]
+
+    assert (answer.accepted, answer.directive) == (True, "stop")
+    view = get_study(store, "mine")
+    assert (view.state, view.counts.stopped, view.counts.proposed) == ("stopped", 1, 0)
+    assert [t.state.name for t in stock_trials(store.url)] == ["FAIL"]
+    assert claim(verbs) == []
+
+
+def test_a_paused_study_is_not_claimed(store: Store, verbs: Any) -> None:
+    """Pause ends claims only: what is leased runs on, and resuming gives the rest."""
+    run_study(store)
+    add_proposals(store, count=2)
+    trial = claim(verbs)[0]
+
+    change_state(store, "mine", "paused")
+    while_paused = claim(verbs)
+    ended = finish(verbs, trial)
+    change_state(store, "mine", "running")
+
+    assert (while_paused, ended.accepted) == ([], True)
+    assert len(claim(verbs)) == 1
+
+
+def test_a_foreign_trial_is_shown_and_not_ours(store: Store, verbs: Any) -> None:
+    """Stock Optuna may add a trial to a running study: numbers stay unique and the budget is not touched."""
+    run_study(store)
+    add_proposals(store, count=2)
+    claim(verbs)
+
+    with stock_storage(store.url) as storage:
+        study = optuna.load_study(study_name="mine", storage=storage)
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    claim(verbs)
+
+    listed = list_trials(store, "mine").items
+    assert [view.number for view in listed] == [0, 1, 2]
+    assert [view.origin for view in listed] == ["sampler", "foreign", "sampler"]
+    assert get_study(store, "mine").counts.foreign == 1
+    assert len(stock_trials(store.url)) == 3
+
+
+@pytest.fixture
+def verbs(store: Store) -> SqlVerbs:
+    """The verbs over SQL."""
+    return SqlVerbs(store)
