@@ -1,0 +1,83 @@
+"""The command line: `etude`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from search_spaces.problems import Problem
+
+from . import cli_parts, cli_studies
+from .checkout import NoCheckout
+from .http import ServiceUnreachable
+from .parts import PartFailed, PortTaken
+from .settings import WrongSetting
+
+EXIT_STATUS: dict[type[Exception], int] = {
+    NoCheckout: 5,
+    WrongSetting: 2,
+    Problem: 1,
+    ServiceUnreachable: 1,
+    PartFailed: 1,
+    PortTaken: 1,
+    TimeoutError: 1,
+}
+"""What ends a command with a sentence instead of a traceback, and with which status."""
+
+EPILOG = """\b
+Exit status:
+  0  it worked
+  1  it did not: the service refused, cannot be reached, or the study failed
+  2  the command line or a setting is wrong
+  5  `up`, `demo` and `worker` found no checkout of Étude to start from
+\b
+Settings from the environment:
+  ETUDE_URL, ETUDE_TOKEN    the service that commands talk to (http://127.0.0.1:8000)
+  ETUDE_DATA_DIR            where `up` keeps its store and logs (./var)
+  ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
+  ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)
+  ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
+"""
+
+
+class Commands(click.Group):
+    """A group whose commands end expected failures with one sentence on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; known failures become their exit status."""
+        try:
+            return super().invoke(ctx)
+        except tuple(EXIT_STATUS) as error:
+            click.echo(f"etude: {error}", err=True)
+            ctx.exit(next(status for kind, status in EXIT_STATUS.items() if isinstance(error, kind)))
+
+
+@click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--url", metavar="URL", help="Address of the service; else ETUDE_URL, else this machine's.")
+@click.version_option(package_name="etude", message="%(version)s")
+@click.pass_context
+def main(context: click.Context, url: str | None) -> None:
+    """Étude searches learning-rate schedules.
+
+    `etude demo` shows the whole way on real data; `etude up` keeps a service running, `etude submit` gives it a
+    study, `etude best` prints the answer.
+    """
+    context.obj = url
+
+
+for command in (
+    cli_parts.up,
+    cli_parts.demo,
+    cli_parts.worker,
+    cli_studies.submit,
+    cli_studies.status,
+    cli_studies.best,
+    cli_studies.trials,
+    cli_studies.workers,
+    cli_studies.pause,
+    cli_studies.resume,
+    cli_studies.stop,
+    cli_studies.delete,
+):
+    main.add_command(command)

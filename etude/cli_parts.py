@@ -1,0 +1,95 @@
+"""Commands that start the parts: up, demo, worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from .checkout import find_checkout
+from .client import Client
+from .demo import TRIALS, show_demo
+from .parts import Parts
+from .settings import PartsSettings
+from .waiting import ENDED
+
+CHECK_SECONDS = 0.5
+
+
+@click.command(short_help="Keep service, workers and dashboard running.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Workers to start.")
+def up(workers: int) -> None:
+    """Keep the service, workers and the Optuna dashboard running until Ctrl-C.
+
+    Nothing is lost at the end: workers give their trials back, and the next `etude up` goes on with them. A part
+    that dies ends the others with exit status 1; its log's end is shown.
+    """
+    settings = PartsSettings.from_environment(os.environ)
+    root = find_checkout()
+    _end_on_signals()
+    client = Client(settings.url, attempts=1)
+    with Parts(settings, root) as parts:
+        try:
+            parts.start_all(workers, client.is_ready)
+            _say_where(settings, client, workers)
+            while True:
+                parts.check()
+                time.sleep(CHECK_SECONDS)
+        except KeyboardInterrupt:
+            click.echo("\nstopping: workers give their trials back (Ctrl-C again ends them at once)")
+    click.echo("stopped; `etude up` goes on where this ended")
+
+
+@click.command(short_help="Search a schedule on real data, end to end.")
+@click.option("--trials", type=click.IntRange(min=1), default=TRIALS, show_default=True, help="Budget of the search.")
+@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Workers to start.")
+def demo(trials: int, workers: int) -> None:
+    """Search a schedule on real data (handwritten digits), from submission to the answer."""
+    settings = PartsSettings.from_environment(os.environ)
+    root = find_checkout()
+    _end_on_signals()
+    try:
+        show_demo(settings, root, trials=trials, workers=workers)
+    except KeyboardInterrupt:
+        raise click.ClickException("interrupted; all parts are stopped") from None
+
+
+@click.command(
+    short_help="Start one worker here.", add_help_option=False, context_settings={"ignore_unknown_options": True}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Start one worker here; ARGUMENTS are those of `python -m workers`, such as --name.
+
+    With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
+    """
+    root = find_checkout()
+    data_dir = Path(os.environ.get("ETUDE_DATA_DIR") or "var").absolute()
+    os.environ["ETUDE_DATA_DIR"] = str(data_dir)
+    os.chdir(root)
+    sys.stdout.flush()
+    # In place of this process, so that signals and exit status are the worker's own.
+    os.execv(sys.executable, [sys.executable, "-m", "workers", *arguments])  # noqa: S606
+
+
+def _say_where(settings: PartsSettings, client: Client, workers: int) -> None:
+    click.echo(f"service    {settings.url}  (API: {settings.url}/docs)")
+    click.echo(f"dashboard  {settings.dashboard_url}")
+    click.echo(f"store      {settings.store_url}")
+    click.echo(f"workers    {workers}; logs of all parts: {settings.logs}")
+    for study in client.list():
+        if study.state not in ENDED:
+            click.echo(f"goes on    {study.name} ({study.state}, {study.counts.ended}/{study.budget.trials} trials)")
+    click.echo("Ctrl-C stops everything and loses nothing.")
+
+
+def _end_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does; after `nohup`, SIGHUP stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)

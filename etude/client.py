@@ -1,0 +1,227 @@
+"""The Python client: submit a study, watch it, take its answer.
+
+>>> from etude import Client
+>>> Client("http://127.0.0.1:8000").url
+'http://127.0.0.1:8000'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel
+
+from search_spaces.problems import Problem
+from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
+from search_spaces.study import StudySpec
+from search_spaces.work import Purpose
+
+from .http import Http, ServiceUnreachable
+from .settings import default_url
+from .studies import Study
+from .waiting import wait_for_end
+
+Item = TypeVar("Item", bound=BaseModel)
+PAGE_SIZE = 100
+Spec = StudySpec | Mapping[str, Any]
+
+
+class Client:
+    """A service of Étude, by its address.
+
+    Args:
+        url: where the service is; default: ETUDE_URL, else ETUDE_HOST and ETUDE_PORT (http://127.0.0.1:8000).
+        token: for a service that asks for one; default: ETUDE_TOKEN.
+        transport: httpx transport to use instead of the network, as in tests.
+        timeout: seconds that one answer may take.
+        attempts: how often a call that may be repeated is tried; six take about three seconds.
+
+    Every method raises the `search_spaces.problems.Problem` that the service answers with, in its words, and
+    `etude.ServiceUnreachable` where nobody answers. Connection losses and 5xx are retried with backoff first.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        timeout: float = 30.0,
+        attempts: int = 6,
+    ) -> None:
+        self._http = Http(
+            url or default_url(os.environ),
+            token or os.environ.get("ETUDE_TOKEN"),
+            transport=transport,
+            timeout=timeout,
+            attempts=attempts,
+        )
+
+    @property
+    def url(self) -> str:
+        """Address of the service."""
+        return self._http.url
+
+    def submit(self, spec: Spec | None = None, *, idempotency_key: str | None = None, **fields: Any) -> Study:
+        """Submit a study: a spec, or its fields by name, which also override those of a spec.
+
+        Two shorthands: `task` may be a name alone, and `trials` stands for `budget.trials`. The service judges
+        the spec, so that an older client does not refuse what a newer service knows.
+
+        Raises:
+            InvalidSpec: the spec is refused; `field` says where.
+            NameTaken: another study has the name.
+        """
+        key = idempotency_key or str(uuid.uuid4())
+        body = json.dumps(spec_fields(spec, **fields))
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        answer = self._http.call("POST", "/v1/studies", content=body, headers=headers)
+        return Study(self, StudyView.model_validate(answer.json()).name)
+
+    def study(self, name: str) -> Study:
+        """Return the study `name`, which has to exist.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return Study(self, self.view(name).name)
+
+    def view(self, name: str) -> StudyView:
+        """Return the study as it is now: state, budget, counts, best so far."""
+        return StudyView.model_validate(self._http.call("GET", _path(name)).json())
+
+    def best(self, name: str) -> Answer:
+        """Return the answer, or as much of it as there is."""
+        return Answer.model_validate(self._http.call("GET", _path(name, "best")).json())
+
+    def curve(self, name: str, *, steps: int | None = None) -> list[float]:
+        """Return the answer's LR of every update, at the study's horizon or redrawn for `steps` updates."""
+        params = {} if steps is None else {"steps": steps}
+        lr: list[float] = self._http.call("GET", _path(name, "best/curve"), params=params).json()["lr"]
+        return lr
+
+    def curve_svg(self, name: str) -> bytes:
+        """Return the answer's LR curve as an SVG picture."""
+        return self._http.call("GET", _path(name, "best/curve.svg")).content
+
+    def trials(
+        self, name: str, *, state: TrialState | None = None, purpose: Purpose | None = None
+    ) -> Iterator[TrialView]:
+        """Go through the study's trials, page by page; with the purpose `confirmation`, through those."""
+        return self._pages(_path(name, "trials"), TrialView, state=state, purpose=purpose)
+
+    def trial(self, name: str, number: int) -> TrialView:
+        """Return one trial with its curve of reports and the LR of every update."""
+        return TrialView.model_validate(self._http.call("GET", _path(name, f"trials/{number}")).json())
+
+    def workers(self) -> Iterator[WorkerView]:
+        """Go through the workers that the service knows, live or not."""
+        return self._pages("/v1/workers", WorkerView)
+
+    def wait(self, name: str, *, progress: bool = True, timeout: float | None = None) -> Answer:
+        """Wait until the study has ended (done, stopped or failed) and return its answer.
+
+        With `progress` a live bar is drawn where there is a terminal, else plain lines, both on stderr: trials
+        complete, pruned and running, best so far, time left. An outage of up to a minute is waited through.
+
+        Raises:
+            TimeoutError: the study has not ended within `timeout` seconds; it goes on.
+        """
+        wait_for_end(self, name, progress=progress, timeout=timeout)
+        return self.best(name)
+
+    def pause(self, name: str) -> StudyView:
+        """Propose and lease nothing new; trials under way go on."""
+        return self._set_state(name, "paused")
+
+    def resume(self, name: str) -> StudyView:
+        """Go on with a paused study."""
+        return self._set_state(name, "running")
+
+    def stop(self, name: str) -> StudyView:
+        """End the study now; what it has found stays."""
+        return self._set_state(name, "stopped")
+
+    def delete(self, name: str, *, keep_answer: bool = False) -> None:
+        """Remove the study with its trials; with `keep_answer`, `best` goes on answering.
+
+        Raises:
+            LeasesInFlight: workers are still at it; stop it first.
+        """
+        params = {"keep_answer": "true"} if keep_answer else {}
+        # Not repeated: a second DELETE after a lost answer would report the success as "not found".
+        self._http.call("DELETE", _path(name), repeatable=False, params=params)
+
+    def preview(self, schedule: BaseModel | Mapping[str, Any], initial_lr: float, total_steps: int) -> list[float]:
+        """Return the LR of each of `total_steps` updates under `schedule`, before anything is trained."""
+        wish = {"schedule": _plain(schedule), "initial_lr": initial_lr, "total_steps": total_steps}
+        lr: list[float] = self._http.call("POST", "/v1/schedules/preview", json=wish).json()["lr"]
+        return lr
+
+    def list(self, *, state: StudyState | None = None, tag: str | None = None) -> Iterator[StudyView]:
+        """Go through the studies, page by page, latest first."""
+        return self._pages("/v1/studies", StudyView, state=state, tag=tag)
+
+    def is_ready(self) -> bool:
+        """Tell whether the service answers and reaches its store."""
+        try:
+            return self._http.call("GET", "/readyz").is_success
+        except (Problem, ServiceUnreachable):
+            return False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _set_state(self, name: str, state: Literal["paused", "running", "stopped"]) -> StudyView:
+        return StudyView.model_validate(self._http.call("PATCH", _path(name), json={"state": state}).json())
+
+    def _pages(self, path: str, model: type[Item], **filters: str | None) -> Iterator[Item]:
+        params: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
+        params["limit"] = PAGE_SIZE
+        while True:
+            page = self._http.call("GET", path, params=params).json()
+            yield from (model.model_validate(item) for item in page["items"])
+            if not page.get("next_cursor"):
+                return
+            params["cursor"] = page["next_cursor"]
+
+
+def spec_fields(spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
+    """Lay `fields` over `spec` as the JSON that the service reads; shorthands are written out.
+
+    >>> spec_fields(name="first", task="digits-noisy", trials=8)
+    {'name': 'first', 'task': {'name': 'digits-noisy'}, 'budget': {'trials': 8}}
+    """
+    body = {**_plain(spec or {}), **{key: _plain(value) for key, value in fields.items()}}
+    if isinstance(body.get("task"), str):
+        body["task"] = {"name": body["task"]}
+    if "trials" in body:
+        body["budget"] = {**body.get("budget", {}), "trials": body.pop("trials")}
+    return body
+
+
+def _plain(value: Any) -> Any:
+    # Through JSON text: only there NaN and infinities become the strings that the surface agrees on.
+    if isinstance(value, BaseModel):
+        return json.loads(value.model_dump_json())
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _path(name: str, rest: str = "") -> str:
+    return f"/v1/studies/{quote(name, safe='')}" + (f"/{rest}" if rest else "")

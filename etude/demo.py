@@ -1,0 +1,115 @@
+"""`etude demo`: the whole way from a submitted study to the best schedule, on real data, in a few minutes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from search_spaces.results import Answer, StudyView
+
+from .client import Client
+from .parts import PartFailed, Parts, free_port, is_free
+from .settings import PartsSettings
+from .show import arms_table, candidate_text, curve_line, stdout_console, top_table
+
+STUDY = "demo"
+TASK = "digits-noisy"
+TRIALS = 40
+SEEDS = 3
+
+
+def show_demo(settings: PartsSettings, root: Path, *, trials: int = TRIALS, workers: int = 2) -> Answer:
+    """Start the parts on a store of the demo's own, search, confirm, print the answer, stop the parts.
+
+    Args:
+        settings: where to keep the data (in demo/<UTC time> below `data_dir`) and on which ports to serve.
+        root: the checkout.
+        trials: budget of the search.
+        workers: how many to start.
+
+    Raises:
+        PartFailed: a part has ended, or the study did not come to an answer.
+    """
+    own = _own_settings(settings)
+    console = stdout_console()
+    with Parts(own, root) as parts, Client(own.url) as client:
+        _print(console, _opening(own, trials))
+        parts.start_all(workers, Client(own.url, attempts=1).is_ready)
+        study = client.submit(name=STUDY, task=TASK, trials=trials, confirmation={"seeds": SEEDS}, tags=["demo"])
+        answer = study.wait()
+        view = study.view()
+        if answer.status != "final" or answer.candidate is None:
+            raise PartFailed(f"the study {view.state}: {view.reason or answer.sentence}; logs: {own.logs}")
+        _print(console, _closing(client, view, answer, own))
+    _print(console, _farewell(own))
+    return answer
+
+
+def _own_settings(settings: PartsSettings) -> PartsSettings:
+    """A store of its own, so that no demo meets another's study; free ports where the usual ones are taken."""
+    place = settings.data_dir / "demo" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    ports = [
+        port if is_free(settings.host, port) else free_port(settings.host)
+        for port in (settings.port, settings.dashboard_port)
+    ]
+    return replace(settings, data_dir=place, database_url=None).on_ports(*ports)
+
+
+def _opening(settings: PartsSettings, trials: int) -> Iterable[RenderableType]:
+    yield Text("Étude demo: which optimizer, learning rate and schedule train a small network best?", style="bold")
+    yield (
+        f"Task {TASK} (handwritten digits, shifted and noisy), {trials} trials, then the best two and the\n"
+        f"baselines again on {SEEDS} fresh seeds. This takes two to three minutes on two cores."
+    )
+    yield from _addresses(settings)
+    yield ""
+
+
+def _addresses(settings: PartsSettings) -> Iterable[RenderableType]:
+    yield f"  service    {settings.url}/docs"
+    yield f"  dashboard  {settings.dashboard_url}"
+    yield f"  data, logs {_near(settings.data_dir)}"
+
+
+def _closing(client: Client, view: StudyView, answer: Answer, settings: PartsSettings) -> Iterable[RenderableType]:
+    assert answer.candidate is not None
+    lr = client.curve(view.name)
+    picture = settings.data_dir / "curve.svg"
+    picture.write_bytes(client.curve_svg(view.name))
+    (settings.data_dir / "answer.json").write_text(answer.model_dump_json(indent=2), encoding="utf-8")
+    yield ""
+    yield Text(answer.sentence, style="bold")
+    yield ""
+    yield candidate_text(answer)
+    yield curve_line(lr)
+    yield Text(json.dumps(json.loads(answer.candidate.model_dump_json(exclude_none=True)), indent=2))
+    yield ""
+    maximize = view.direction == "maximize"
+    yield top_table(client.trials(view.name, state="complete"), view.metric or "value", maximize)
+    yield ""
+    yield arms_table(answer)
+    yield from (Text(f"Note: {note}") for note in answer.evidence.notes)
+    yield ""
+    yield f"curve as a picture: {_near(picture)}; the whole answer: {_near(settings.data_dir / 'answer.json')}"
+
+
+def _farewell(settings: PartsSettings) -> Iterable[RenderableType]:
+    yield "Served until now, all parts are stopped:"
+    yield from _addresses(settings)
+    yield f"To look around in it: ETUDE_DATA_DIR={_near(settings.data_dir)} etude up"
+
+
+def _near(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _print(console: Console, parts: Iterable[RenderableType]) -> None:
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))

@@ -1,0 +1,112 @@
+"""One call to the service: retries with backoff, and the server's problems raised as what they are."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from search_spaces.problems import Problem, problem_from_document
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+WORTH_REPEATING = {500, 502, 503, 504}
+
+
+class ServiceUnreachable(ConnectionError):
+    """No Étude service answers at the address; `etude up` starts one, ETUDE_URL names another."""
+
+
+class Http:
+    """A connection to one service; knows nothing of studies.
+
+    `attempts` is how often a call is tried before its last failure is raised: six take about three seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        timeout: float = 30.0,
+        attempts: int = 6,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.url = url.rstrip("/")
+        self._attempts = attempts
+        self._sleep = sleep
+        # trust_env stays on for proxies, but a service on this machine is never asked for through one.
+        self._client = httpx.Client(
+            base_url=self.url, headers=headers, transport=transport, timeout=timeout, trust_env=not _is_local(url)
+        )
+
+    def call(self, method: str, path: str, *, repeatable: bool = True, **options: Any) -> httpx.Response:
+        """Send one request; `options` are httpx's (params, json, content, headers).
+
+        A call that is not `repeatable` is sent again only where it cannot have arrived.
+
+        Raises:
+            Problem: what the service answered, as the class that its code names.
+            ServiceUnreachable: there is no answer.
+        """
+        for attempt in range(self._attempts):
+            last = attempt + 1 == self._attempts
+            try:
+                response = self._client.request(method, path, **options)
+            except httpx.TransportError as error:
+                if last or not _may_be_sent_again(error, repeatable):
+                    raise ServiceUnreachable(self._unreachable(error)) from error
+            else:
+                if last or not repeatable or response.status_code not in WORTH_REPEATING:
+                    return _checked(response)
+            self._sleep(_pause_seconds(attempt))
+        raise AssertionError("the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _unreachable(self, error: Exception) -> str:
+        return (
+            f"no answer from an Étude service at {self.url} ({error}); "
+            "`etude up` starts one here, ETUDE_URL names another"
+        )
+
+
+def _may_be_sent_again(error: httpx.TransportError, repeatable: bool) -> bool:
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return False
+    return repeatable or isinstance(error, httpx.ConnectError)
+
+
+def _pause_seconds(attempt: int) -> float:
+    # Jitter: clients that lost the same service must not come back in step.
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt) * random.uniform(0.5, 1.0)
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if response.is_success:
+        return response
+    raise _problem(response)
+
+
+def _problem(response: httpx.Response) -> Problem:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        body = {"detail": f"HTTP status {response.status_code} from {response.request.url}"}
+    return problem_from_document(body, response.status_code)
+
+
+def _is_local(url: str) -> bool:
+    try:
+        return httpx.URL(url).host in {"127.0.0.1", "localhost", "::1"}
+    except httpx.InvalidURL:
+        return False
