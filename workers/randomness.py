@@ -63,9 +63,7 @@ class Place:
 def words(count: int, place: Place, device: torch.device | str = "cpu") -> Tensor:
     """Draw unsigned 32-bit numbers: (count,) int64, whose element i is a function of place and i."""
     block = torch.arange((count + 3) // 4, device=device)
-    step, stream, layer = (
-        torch.full_like(block, part & _MASK) for part in (place.step, place.stream, place.layer)
-    )
+    step, stream, layer = (torch.full_like(block, part & _MASK) for part in (place.step, place.stream, place.layer))
     return torch.stack(philox((block, step, stream, layer), place.key), dim=1).flatten()[:count]
 
 

@@ -1,0 +1,94 @@
+"""A worker's way to the store: the verbs in its name, one call at a time, whichever thread calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TypeVar
+
+from search_spaces.problems import StoreUnavailable
+from search_spaces.work import (
+    Announcement,
+    ClaimedTrial,
+    ClaimRequest,
+    FinishItem,
+    FinishRequest,
+    Held,
+    ItemAnswer,
+    ReleaseItem,
+    ReleaseRequest,
+    RenewRequest,
+    ReportItem,
+    ReportRequest,
+    TaskVersion,
+    Verbs,
+)
+
+from .log import bind
+
+Answer = TypeVar("Answer")
+
+
+class Link:
+    """`Verbs` for one worker; every call raises `StoreUnavailable` while the store is away."""
+
+    def __init__(self, verbs: Verbs, worker: str) -> None:
+        self.worker = worker
+        self._verbs = verbs
+        self._lock = Lock()
+        self._away = False
+        self._log = bind(__name__, worker=worker)
+
+    def announce(self, announcement: Announcement) -> None:
+        """Say what the worker offers, and that it is alive."""
+        self._call(lambda: self._verbs.announce(self.worker, announcement))
+
+    def claim(self, claim_id: str, tasks: Sequence[TaskVersion], count: int) -> list[ClaimedTrial]:
+        """Lease up to `count` trials; the same `claim_id` gets the same answer."""
+        request = ClaimRequest(worker=self.worker, claim_id=claim_id, tasks=list(tasks), count=count)
+        return self._call(lambda: self._verbs.claim(request)).items
+
+    def renew(self, item: Held) -> ItemAnswer:
+        """Prolong a lease."""
+        request = RenewRequest(worker=self.worker, items=[item])
+        return self._call(lambda: self._verbs.renew(request)).items[0]
+
+    def report(self, item: ReportItem) -> ItemAnswer:
+        """Report on a trial."""
+        request = ReportRequest(worker=self.worker, items=[item])
+        return self._call(lambda: self._verbs.report(request)).items[0]
+
+    def finish(self, item: FinishItem) -> ItemAnswer:
+        """End a trial."""
+        request = FinishRequest(worker=self.worker, items=[item])
+        return self._call(lambda: self._verbs.finish(request)).items[0]
+
+    def release(self, item: ReleaseItem) -> ItemAnswer:
+        """Give a trial back."""
+        request = ReleaseRequest(worker=self.worker, items=[item])
+        return self._call(lambda: self._verbs.release(request)).items[0]
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._lock:
+            self._verbs.close()
+
+    def _call(self, verb: Callable[[], Answer]) -> Answer:
+        with self._lock:
+            try:
+                answer = verb()
+            except StoreUnavailable as problem:
+                self._turn(away=True, detail=problem.detail)
+                raise
+            self._turn(away=False)
+            return answer
+
+    def _turn(self, *, away: bool, detail: str | None = None) -> None:
+        """Note whether the store is away; only a change is an event."""
+        if away == self._away:
+            return
+        self._away = away
+        if away:
+            self._log.warning("store_unavailable", detail=detail)
+        else:
+            self._log.info("store_is_back")

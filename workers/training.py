@@ -1,0 +1,131 @@
+"""One training: a candidate on a task, from update 0 to the horizon, with stops to evaluate.
+
+A training knows nothing of studies, leases and verbs: it goes from stop to stop and can be left at any step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from etude.task import Split, Task, metric_name
+from etude.torch import build
+from search_spaces.candidate import Candidate
+
+from .randomness import reseed_torch
+
+BEFORE_THE_FIRST_STEP = -1
+
+
+class Diverged(Exception):
+    """The loss or the decision metric is not a finite number any more."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a stop has shown."""
+
+    step: int
+    """Updates made."""
+    value: float
+    """The decision metric on the validation split."""
+    further: dict[str, float]
+    """The other validation metrics, by their full names."""
+
+
+class Training:
+    """A training in progress; `step` updates are made."""
+
+    def __init__(
+        self, task: Task, candidate: Candidate, *, horizon_steps: int, seed: int, rungs: tuple[int, ...] = ()
+    ) -> None:
+        """Build the model, the optimizer and the scheduler.
+
+        Raises:
+            Problem: the candidate does not fit the task or the horizon.
+        """
+        self.task = task
+        self.seed = seed
+        self.horizon_steps = horizon_steps
+        self.step = 0
+        self._updates = 0
+        self._cadence = task.evaluation_steps or task.steps_per_epoch
+        regular = range(self._cadence, horizon_steps, self._cadence)
+        self._stops = sorted({*regular, *(rung for rung in rungs if 0 < rung < horizon_steps), horizon_steps})
+        reseed_torch(seed, BEFORE_THE_FIRST_STEP)
+        self.model = task.model(seed)
+        self.optimizer, self.scheduler = build(
+            candidate,
+            task.groups(self.model),
+            horizon_steps,
+            evaluations=max(1, horizon_steps // self._cadence),
+            direction=task.direction,
+        )
+        self.optimizer.register_step_post_hook(self._count)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the horizon is reached."""
+        return self.step == self.horizon_steps
+
+    def evaluations(self, interrupted: Callable[[], bool]) -> Iterator[Evaluation]:
+        """Train, and yield at every stop: regular evaluations, rungs and the horizon.
+
+        Ends early, between two steps, when `interrupted()` says so.
+
+        Raises:
+            Diverged: the loss or the decision metric is not finite.
+        """
+        for stop in self._stops:
+            if not self._advance(stop, interrupted):
+                return
+            evaluation = self._evaluate()
+            if stop % self._cadence == 0:
+                self.scheduler.observe(evaluation.value)
+            if self.finished and self._updates != self.horizon_steps:
+                raise RuntimeError(f"{self._updates} updates were made instead of {self.horizon_steps}")
+            yield evaluation
+
+    def measure(self, split: Split) -> dict[str, float]:
+        """Return every metric on a split, by its full name (`test_accuracy`)."""
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                metrics = self.task.evaluate(self.model, split)
+        finally:
+            self.model.train()
+        return {metric_name(name, split): value for name, value in metrics.items()}
+
+    def _advance(self, stop: int, interrupted: Callable[[], bool]) -> bool:
+        # A sum shows a loss that is not finite as well as each loss would, and a GPU waits for it once a stop.
+        total = torch.zeros((), device=self.task.device)
+        while self.step < stop:
+            if interrupted():
+                return False
+            total += self._update()
+        if not math.isfinite(total.item()):
+            raise Diverged
+        return True
+
+    def _update(self) -> torch.Tensor:
+        reseed_torch(self.seed, self.step)
+        loss: torch.Tensor = self.task.loss(self.model, self.task.batch(self.step, self.seed))
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self.scheduler.step()
+        self.step += 1
+        return loss.detach()
+
+    def _evaluate(self) -> Evaluation:
+        metrics = self.measure("validation")
+        value = metrics.pop(metric_name(self.task.metric))
+        if not math.isfinite(value):
+            raise Diverged
+        return Evaluation(self.step, value, metrics)
+
+    def _count(self, *_: object) -> None:
+        self._updates += 1
