@@ -124,7 +124,9 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
     arguments = {
         # Optuna writes naive UTC: a session in another zone would shift every time it compares.
         "options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=15000"
-        " -c idle_in_transaction_session_timeout=60000",
+        " -c idle_in_transaction_session_timeout=60000"
+        # Plans for short transactions on tables that grow: never one that was made when they were empty.
+        " -c plan_cache_mode=force_custom_plan -c jit=off",
         "keepalives": 1,
         "keepalives_idle": 30,
         "connect_timeout": 5,
