@@ -1,0 +1,282 @@
+"""The command line: what is printed, and with which exit status it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from etude import Client
+from etude.checkout import NoCheckout, find_checkout
+from etude.cli import EPILOG, EXIT_STATUS, main
+from search_spaces.problems import InvalidSpec, NotFound
+from tests.unit.etude.answers import final_answer, refuses, routes, says, study_view, trial_view
+
+MINE = "/v1/studies/mine"
+CURVE = says({"lr": [0.0005, 0.001, 0.0005, 0.0]})
+Etude = Callable[..., Result]
+
+
+@pytest.fixture
+def table() -> dict[str, object]:
+    """What the service answers, by "METHOD /path"; tests fill it."""
+    return {}
+
+
+@pytest.fixture
+def etude(table: dict[str, httpx.Response], monkeypatch: pytest.MonkeyPatch) -> Etude:
+    """Call the command line against the table."""
+    monkeypatch.setattr(
+        "etude.cli_studies.Client", lambda url: Client(url or "http://service.test", transport=routes(table))
+    )
+    monkeypatch.setattr("etude.waiting.LOOK_SECONDS", 0.0)
+    return lambda *arguments, **options: CliRunner().invoke(main, arguments, catch_exceptions=False, **options)
+
+
+def test_status_without_studies_says_how_to_make_one(etude: Etude, table: dict[str, object]) -> None:
+    """Nothing is not an error."""
+    table["GET /v1/studies"] = says({"items": []})
+
+    result = etude("status")
+
+    assert result.exit_code == 0
+    assert "etude submit" in result.output
+
+
+def test_status_lists_studies(etude: Etude, table: dict[str, object]) -> None:
+    """One line a study."""
+    view = study_view(counts={"complete": 3}, best={"trial": 2, "value": 0.25})
+    table["GET /v1/studies"] = says({"items": [json.loads(view.model_dump_json())]})
+
+    result = etude("status")
+
+    line = next(line for line in result.output.splitlines() if line.startswith("mine"))
+    assert line.split() == ["mine", "running", "digits-noisy", "3/40", "val_loss", "0.25"]
+
+
+def test_status_of_one_study_as_json_is_what_the_service_answers(etude: Etude, table: dict[str, object]) -> None:
+    """`--json` is for programs: nothing but the document."""
+    table[f"GET {MINE}"] = says(study_view())
+
+    result = etude("status", "mine", "--json")
+
+    assert json.loads(result.stdout) == json.loads(study_view().model_dump_json())
+
+
+def test_a_study_that_is_not_there_ends_with_1_and_a_sentence(etude: Etude, table: dict[str, object]) -> None:
+    """No traceback for what is expected."""
+    table[f"GET {MINE}"] = refuses(NotFound("no study named mine"))
+
+    result = etude("status", "mine")
+
+    assert result.exit_code == 1
+    assert result.stderr == "etude: no study named mine\n"
+
+
+def test_submit_takes_flags(etude: Etude, table: dict[str, object]) -> None:
+    """Flags alone are enough; the name is made from the task and the time."""
+    sent: list[dict[str, object]] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return says(study_view("queued"), 201)
+
+    table |= {"POST /v1/studies": keep, f"GET {MINE}": says(study_view("queued"))}
+
+    result = etude("submit", "--task", "digits-noisy", "--trials", "8", "--epochs", "5", "--seeds", "3", "--tag", "a")
+
+    assert result.exit_code == 0
+    assert result.output == "mine is queued: http://service.test/v1/studies/mine\n"
+    name = sent[0].pop("name")
+    assert str(name).startswith("digits-noisy-2")
+    assert sent == [
+        {"task": {"name": "digits-noisy"}, "budget": {"trials": 8}, "horizon": {"epochs": 5},
+         "confirmation": {"seeds": 3}, "tags": ["a"]}
+    ]  # fmt: skip
+
+
+def test_flags_win_over_the_file(etude: Etude, table: dict[str, object], tmp_path: Path) -> None:
+    """A YAML file is the study; flags change single fields and leave their neighbours."""
+    file = tmp_path / "study.yaml"
+    file.write_text("name: mine\ntask: {name: digits-noisy}\nbudget: {trials: 8}\nconfirmation: {top: 3, seeds: 7}\n")
+    sent: list[dict[str, object]] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return says(study_view("queued"), 201)
+
+    table |= {"POST /v1/studies": keep, f"GET {MINE}": says(study_view("queued"))}
+
+    etude("submit", str(file), "--seeds", "3")
+
+    assert sent[0]["confirmation"] == {"top": 3, "seeds": 3}
+    assert sent[0]["budget"] == {"trials": 8}
+
+
+def test_a_refused_spec_names_its_field(etude: Etude, table: dict[str, object]) -> None:
+    """The service's words reach the person."""
+    table["POST /v1/studies"] = refuses(InvalidSpec("at least 1", field="budget.trials"))
+
+    result = etude("submit", "--task", "digits-noisy", "--trials", "0")
+
+    assert result.exit_code == 1
+    assert result.stderr == "etude: budget.trials: at least 1\n"
+
+
+@pytest.mark.parametrize("text", ["- just\n- a list\n", "name: [open\n"])
+def test_a_file_that_holds_no_study_is_a_usage_error(etude: Etude, tmp_path: Path, text: str) -> None:
+    """Status 2 before anything is sent."""
+    file = tmp_path / "study.yaml"
+    file.write_text(text)
+
+    assert etude("submit", str(file)).exit_code == 2
+
+
+def test_submit_without_a_task_is_a_usage_error(etude: Etude) -> None:
+    """The text says what is missing."""
+    result = etude("submit")
+
+    assert result.exit_code == 2
+    assert "--task" in result.stderr
+
+
+def test_submit_and_wait_prints_the_answer(etude: Etude, table: dict[str, object]) -> None:
+    """Progress goes to stderr, the answer to stdout."""
+    table |= {
+        "POST /v1/studies": says(study_view("queued"), 201),
+        f"GET {MINE}": says(study_view("done", counts={"complete": 40})),
+        f"GET {MINE}/best": says(final_answer()),
+        f"GET {MINE}/best/curve": CURVE,
+    }
+
+    result = etude("submit", "--task", "digits-noisy", "--wait")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Change to this.")
+    assert "search 40/40" in result.stderr
+
+
+def test_waiting_for_a_study_that_fails_ends_with_1(etude: Etude, table: dict[str, object]) -> None:
+    """A script that waits must hear of it."""
+    answer = final_answer(status="stopped", candidate=None, sentence="The study failed: no data.")
+    table |= {
+        "POST /v1/studies": says(study_view("queued"), 201),
+        f"GET {MINE}": says(study_view("failed", reason="no data")),
+        f"GET {MINE}/best": says(answer),
+    }
+
+    result = etude("submit", "--task", "digits-noisy", "--wait")
+
+    assert result.exit_code == 1
+    assert "The study failed: no data." in result.stdout
+
+
+def test_best_shows_sentence_candidate_curve_and_arms_best_first(etude: Etude, table: dict[str, object]) -> None:
+    """Everything that the answer rests on is on the page."""
+    table |= {f"GET {MINE}/best": says(final_answer()), f"GET {MINE}/best/curve": CURVE}
+
+    lines = etude("best", "mine").output.splitlines()
+
+    text = "\n".join(lines)
+    assert lines[0] == "Change to this."
+    assert "AdamW" in lines[2]
+    assert "LR over 4 steps, at most 0.001, at last 0" in lines[3]
+    assert "0.2000 ± 0.0100" in text
+    assert text.index("candidate-1") < text.index("sgd-cosine")
+    assert "Note: one note" in text
+
+
+def test_best_before_anything_is_complete_says_so(etude: Etude, table: dict[str, object]) -> None:
+    """No candidate, no curve asked for."""
+    answer = final_answer(status="searching", candidate=None, sentence="Nothing is complete yet.")
+    table[f"GET {MINE}/best"] = says(answer.model_copy(update={"evidence": type(answer.evidence)()}))
+
+    result = etude("best", "mine")
+
+    assert result.output == "Nothing is complete yet.\n"
+
+
+def test_trials_lists_one_a_line_with_the_last_line_of_an_error(etude: Etude, table: dict[str, object]) -> None:
+    """A traceback is for --json."""
+    trials = [trial_view(0, 0.25), trial_view(1, None, state="failed", error="Traceback\n  here\nValueError: no")]
+    rows = [json.loads(trial.model_dump_json()) for trial in trials]
+    table |= {f"GET {MINE}/trials": says({"items": rows}), f"GET {MINE}": says(study_view())}
+
+    output = etude("trials", "mine").output
+
+    assert "0.2500" in output
+    assert "ValueError: no" in output.replace("\n", " ")
+    assert "Traceback" not in output
+
+
+def test_deleting_asks_first(etude: Etude, table: dict[str, object]) -> None:
+    """A no leaves the study alone; --yes asks nothing."""
+    table[f"DELETE {MINE}"] = httpx.Response(204)
+
+    refused, done = etude("delete", "mine", input="n\n"), etude("delete", "mine", "--yes")
+
+    assert refused.exit_code == 1
+    assert done.output == "mine is removed\n"
+
+
+def test_no_service_is_told_with_what_to_do() -> None:
+    """The one thing everybody meets first."""
+    result = CliRunner().invoke(main, ["--url", "http://127.0.0.1:9", "status"])
+
+    assert result.exit_code == 1
+    assert "etude up" in result.stderr
+
+
+def test_up_without_a_checkout_ends_with_5(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel alone cannot start parts, and says what to get."""
+    monkeypatch.setattr("etude.checkout.MARKS", ("no/such/file",))
+
+    for command in ("up", "demo", "worker"):
+        result = CliRunner().invoke(main, [command])
+        assert result.exit_code == 5
+        assert "make install" in result.stderr
+
+
+def test_a_wrong_port_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is named."""
+    monkeypatch.setenv("ETUDE_PORT", "eight thousand")
+
+    result = CliRunner().invoke(main, ["up"])
+
+    assert result.exit_code == 2
+    assert "ETUDE_PORT is 'eight thousand'" in result.stderr
+
+
+def test_the_checkout_is_found_from_a_directory_inside_it(tmp_path: Path) -> None:
+    """The working directory may lie deep in the checkout; one without the parts is none."""
+    (tmp_path / "docs" / "deep").mkdir(parents=True)
+    for mark in ("service/__main__.py", "store/__init__.py", "workers/__main__.py"):
+        (tmp_path / mark).parent.mkdir(exist_ok=True)
+        (tmp_path / mark).touch()
+
+    assert find_checkout(tmp_path / "docs" / "deep") == tmp_path
+    with pytest.raises(NoCheckout):
+        find_checkout(tmp_path.parent)
+
+
+def test_the_help_documents_every_exit_status() -> None:
+    """What EXIT_STATUS holds, 0 and click's own 2, and nothing else."""
+    documented = {int(line.split()[0]) for line in EPILOG.splitlines() if line[:3].strip().isdecimal()}
+
+    assert documented == {0, 2, *EXIT_STATUS.values()}
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_has_help(name: str) -> None:
+    """`worker` hands --help on to the worker itself, the others explain themselves."""
+    command = main.commands[name]
+
+    assert command.get_short_help_str(limit=60).endswith(".")
+    assert len(command.get_short_help_str(limit=60)) <= 55
+    with click.Context(command, info_name=name) as context:
+        assert command.get_help(context).startswith("Usage:")
