@@ -14,8 +14,8 @@ from search_spaces.results import StudyView
 from search_spaces.space import resolve_space
 from search_spaces.study import StudySpec, resolve_study
 from search_spaces.work import (
-    ClaimRequest,
     ClaimedTrial,
+    ClaimRequest,
     FinishItem,
     FinishRequest,
     OfferedHorizon,
@@ -80,9 +80,7 @@ def draw(allowed: Any, dice: random.Random) -> Any:
 
 def claim(verbs: Verbs, count: int = 1, worker: str = "w1", claim_id: str | None = None) -> list[ClaimedTrial]:
     """Claim trials of the made-up task."""
-    request = ClaimRequest(
-        worker=worker, claim_id=claim_id or f"{worker}-{next(_claims)}", tasks=TASKS, count=count
-    )
+    request = ClaimRequest(worker=worker, claim_id=claim_id or f"{worker}-{next(_claims)}", tasks=TASKS, count=count)
     return verbs.claim(request).items
 
 

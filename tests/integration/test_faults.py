@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.problems import StoreUnavailable
+from search_spaces.work import ClaimedTrial
 from store import Store, open_store
 from store.studies import get_study, list_studies
 from store.trials import get_trial
@@ -82,17 +83,21 @@ def test_a_full_disk_is_a_clear_error_and_work_goes_on(sqlite_url: str) -> None:
     verbs = SqlVerbs(store)
     trial = claim(verbs)[0]
     pages = limit_pages(store)
-    long = [(step, float(step)) for step in range(1, 90)]
 
     with pytest.raises(StoreUnavailable, match="full"):
-        for shift in range(200):
-            report(verbs, report_item(trial, *((100 * shift + step, value) for step, value in long)))
+        report_for_long(verbs, trial)
     limit_pages(store, pages * 100)
     answer = report(verbs, report_item(trial, (10**6, 0.5)))[0]
 
     assert answer.accepted
     assert sqlite3.connect(file_of(store)).execute("PRAGMA integrity_check").fetchone() == ("ok",)
     store.close()
+
+
+def report_for_long(verbs: SqlVerbs, trial: ClaimedTrial) -> None:
+    """Report 18,000 points: some megabytes of curve."""
+    for shift in range(200):
+        report(verbs, report_item(trial, *((100 * shift + step, float(step)) for step in range(1, 90))))
 
 
 def limit_pages(store: Store, limit: int | None = None) -> int:

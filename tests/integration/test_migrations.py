@@ -19,7 +19,7 @@ def test_migrations_from_empty_equal_the_models(store: Store) -> None:
     """What the migrations build is what store/tables.py says."""
 
     def ours(thing: object, name: str | None, kind: str, _reflected: bool, _other: object) -> bool:
-        return kind != "table" or str(name).startswith("etude_") and name != VERSION_TABLE
+        return kind != "table" or (str(name).startswith("etude_") and name != VERSION_TABLE)
 
     with store.read() as connection:
         context = MigrationContext.configure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def twenty_reports(rungs: list[int]) -> list[list[int]]:
     """The steps 5, 10, ... 100, in a batch for each rung (the rest comes with the finish)."""
     steps = list(range(5, 101, 5))
     bounds = [0, *rungs]
-    return [[s for s in steps if low < s <= high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [[s for s in steps if low < s <= high] for low, high in pairwise(bounds)]
 
 
 @pytest.mark.parametrize("finished", [0, 300])

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from sqlalchemy import text
 
-from search_spaces.work import Held, ReleaseItem, ReleaseRequest, RenewRequest, TaskVersion, ClaimRequest
+from search_spaces.work import ClaimRequest, Held, ReleaseItem, ReleaseRequest, RenewRequest, TaskVersion
 from store import Store
 from store.claims import sweep_expired
 from store.studies import change_state, get_study
