@@ -1,0 +1,196 @@
+"""`python -m service`: the API with its coordinator, or one part alone with `--only`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from pydantic import ValidationError
+
+from search_spaces.problems import Problem
+
+from .settings import Settings
+
+PARTS = ("api", "coordinator", "clock", "dashboard")
+START_FAILED = 1
+WRONG_SETTINGS = 2
+NOT_IN_THIS_VERSION = 3
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the parts that the arguments name until SIGTERM or SIGINT; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    try:
+        settings = _settings(options)
+    except ValidationError as error:
+        return _say_wrong_settings(error)
+    stop = threading.Event()
+    if options.with_parent:
+        _stop_with_parent(stop)
+    try:
+        return _run(options.only, settings, stop)
+    except (Problem, OSError) as error:
+        sys.stderr.write(f"etude: {error}\n")
+        return START_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, help="run one part alone")
+    parser.add_argument("--host", help="address to listen on (ETUDE_HOST, 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port of the API (ETUDE_PORT, 8000)")
+    parser.add_argument("--dashboard-port", type=int, help="port of the dashboard (ETUDE_DASHBOARD_PORT, 8080)")
+    parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = {name: getattr(options, name) for name in ("host", "port", "dashboard_port")}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _say_wrong_settings(error: ValidationError) -> int:
+    for row in error.errors():
+        name = "_".join(str(part) for part in row["loc"]).upper()
+        sys.stderr.write(f"ETUDE_{name}: {row['msg'].removeprefix('Value error, ')}\n")
+    return WRONG_SETTINGS
+
+
+def _stop_with_parent(stop: threading.Event) -> None:
+    from .supervision import stop_with_parent
+
+    # A signal, so that a server that waits for connections hears of it too.
+    stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    _ = stop
+
+
+def _run(part: str | None, settings: Settings, stop: threading.Event) -> int:
+    if part == "clock":
+        sys.stderr.write("etude: recurrences are not part of this version, so there is no clock to run\n")
+        return NOT_IN_THIS_VERSION
+    _listen(stop)
+    if part == "coordinator":
+        return _coordinate(settings, stop)
+    if part == "dashboard":
+        return _show_dashboard(settings, stop)
+    return _serve(settings, with_coordinator=part is None)
+
+
+def _listen(stop: threading.Event) -> None:
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hear)
+
+
+def _say_ready(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _coordinate(settings: Settings, stop: threading.Event) -> int:
+    from store import open_store
+
+    from .coordinator import Coordinator
+
+    store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
+    try:
+        Coordinator(store).work(stop)
+    finally:
+        store.close()
+    return 0
+
+
+def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
+    from store import open_store
+
+    from .dashboard import dashboard_application, dashboard_server
+
+    open_store(settings.store_url).close()  # Optuna's tables, and an early word when the store is out of reach
+    server = dashboard_server(dashboard_application(settings.store_url), settings.host, settings.dashboard_port)
+    thread = threading.Thread(target=server.serve_forever, name="dashboard", daemon=True)
+    thread.start()
+    _say_ready(f"Optuna dashboard (read-only): {_address(settings.host, server.server_port)}/dashboard")
+    stop.wait()
+    server.shutdown()
+    server.server_close()
+    return 0
+
+
+def _serve(settings: Settings, *, with_coordinator: bool) -> int:
+    from store import open_store
+
+    from .supervision import Supervised, command_for
+
+    listener = _bind(settings.host, settings.port)
+    store = open_store(settings.store_url, pool_size=10, lease_seconds=settings.lease_seconds)
+    coordinator = Supervised(command_for("coordinator"), _environment(settings)) if with_coordinator else None
+    if coordinator is not None:
+        coordinator.start()
+    try:
+        _serve_http(settings, listener, store)
+    finally:
+        if coordinator is not None:
+            coordinator.stop()
+        store.close()
+    return 0
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return os.environ | {"ETUDE_DATABASE_URL": settings.store_url}
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Listen before anything else starts, so that a taken port is said at once and in plain words."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}); set ETUDE_PORT") from error
+    return listener
+
+
+def _serve_http(settings: Settings, listener: socket.socket, store: object) -> None:
+    import uvicorn
+
+    from store import Store
+
+    from .app import create_app
+
+    assert isinstance(store, Store)
+    port = listener.getsockname()[1]
+    ready = f"Étude: {_address(settings.host, port)} (API at /docs)"
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            _say_ready(ready)
+
+    application = create_app(store, settings)
+    options = uvicorn.Config(
+        application, access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=10
+    )
+    Server(options).run(sockets=[listener])
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+_Stop = Callable[[], None]
+
+if __name__ == "__main__":
+    sys.exit(main())

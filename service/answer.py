@@ -1,0 +1,80 @@
+"""The answer before there is a verdict: what the search has found so far, said to be not confirmed.
+
+A search score is the best of many noisy ones: no sentence and no number here is one.
+"""
+
+from __future__ import annotations
+
+from search_spaces.candidate import Candidate
+from search_spaces.describe import describe
+from search_spaces.results import (
+    STATUS_OF,
+    Answer,
+    AnsweredTask,
+    Compute,
+    Evidence,
+    MetricName,
+    StudyView,
+)
+
+
+def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds: float = 0.0) -> Answer:
+    """Say what is known before there is a verdict: the best candidate so far, not confirmed.
+
+    `best` is None while nothing is complete; `confirmation_seconds` is what the confirmation has cost so far.
+    """
+    return Answer(
+        study=view.name,
+        status=STATUS_OF[view.state],
+        sentence=_interim_sentence(view, best),
+        candidate=best,
+        candidate_text=None if best is None else describe(best),
+        horizon=view.horizon_steps,
+        metric=_metric(view),
+        task=task_of(view),
+        evidence=Evidence(trials=view.counts),
+        compute=Compute(search=view.budget.used_worker_seconds, confirmation=confirmation_seconds),
+        links=links_of(view.name),
+    )
+
+
+def _interim_sentence(view: StudyView, best: Candidate | None) -> str:
+    why = f": {view.reason}" if view.reason else ""
+    known = "Nothing is complete yet" if best is None else f"Best so far, not confirmed: {describe(best)}"
+    ended, budget = view.counts.ended, view.budget.trials
+    if view.state == "queued":
+        return f"Waiting for a worker that offers the task {view.spec.task.name}."
+    if view.state in ("stopped", "failed"):
+        return f"The study {view.state} before anything was confirmed{why}. {known}."
+    if STATUS_OF[view.state] == "confirming":
+        done, planned = view.confirmation.ended, view.confirmation
+        total = done + planned.proposed + planned.leased
+        return f"The confirmation is under way ({done} of {total} trainings so far). {known}."
+    paused = "paused" if view.state == "paused" else "under way"
+    return f"The search is {paused} ({ended} of {budget} trials). {known}."
+
+
+# What every answer says of its study
+
+
+def _metric(view: StudyView) -> MetricName | None:
+    if view.metric is None or view.direction is None:
+        return None
+    return MetricName.model_validate({"name": view.metric, "direction": view.direction})
+
+
+def task_of(view: StudyView, version: str | None = None) -> AnsweredTask:
+    """Return the task that the answer holds for; `version` is the one that was trained, once that is known."""
+    task = view.spec.task
+    return AnsweredTask(name=task.name, params=task.params, version=version or task.version or "")
+
+
+def links_of(name: str) -> dict[str, str]:
+    """Return where the answer's exact LR per step is found."""
+    base = f"/v1/studies/{name}"
+    return {
+        "study": base,
+        "curve": f"{base}/best/curve",
+        "curve_svg": f"{base}/best/curve.svg",
+        "curve_csv": f"{base}/best/curve.csv",
+    }

@@ -1,0 +1,30 @@
+"""The HTTP application: routes in, store out."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from store import Store
+
+from . import problems
+from .middleware import BodyLimit, RequestIds
+from .routes import best, catalogue, health, studies, trials, work, workers
+from .settings import Settings
+
+DESCRIPTION = """Searches the optimizer, the initial learning rate and the learning-rate schedule of a training task.
+
+Errors are RFC 9457 problem documents with a stable `code`; `field` names what they are about. Times are RFC 3339 in
+UTC, durations are seconds, lists answer `{"items": [...], "next_cursor": ...}`."""
+
+
+def create_app(store: Store, settings: Settings) -> FastAPI:
+    """Make the application on an opened store; it neither opens nor closes it."""
+    app = FastAPI(title="Étude", version="1", description=DESCRIPTION)
+    app.state.store = store
+    app.state.settings = settings
+    problems.install(app)
+    for module in (studies, trials, work, best, catalogue, workers, health):
+        app.include_router(module.router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestIds)
+    return app

@@ -1,0 +1,177 @@
+"""The confirmation: which arms are trained again, on which fresh seeds, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from search_spaces.candidate import Candidate
+from search_spaces.results import Arm
+from store.proposals import NewProposal, Past
+from store.states import ENDED_TRIAL
+
+from .opponents import CURRENT, Try, tuned_candidate, tuning_tries
+from .search import SAMPLED, Search
+from .seeds import derived_seed
+
+LEAST_SEEDS = 3
+"""`max_share` takes no seeds below this."""
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """One candidate or baseline to be trained on every seed."""
+
+    name: str
+    role: Literal["candidate", "baseline"]
+    candidate: Candidate
+    tuned: bool = True
+
+    @property
+    def origin(self) -> str:
+        """What its trials' `origin` says."""
+        return f"confirmation:{self.name}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole confirmation: every arm on every seed."""
+
+    arms: list[PlannedArm]
+    seeds: list[int]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Trainings in all."""
+        return len(self.arms) * len(self.seeds)
+
+
+def tuning_proposals(search: Search, past: Sequence[Past]) -> list[NewProposal]:
+    """Return the trials that tune baselines outside the space and are not proposed yet."""
+    places = {trial.seq for trial in past if trial.purpose == "tuning"}
+    tries = tuning_tries(search.opponents, search.budget, past, search.resolved.direction)
+    return [_tuning(search, place, one) for place, one in tries.items() if place not in places]
+
+
+def _tuning(search: Search, place: int, one: Try) -> NewProposal:
+    return NewProposal(
+        seq=place,
+        purpose="tuning",
+        origin=one.origin,
+        candidate=one.candidate,
+        params=None,
+        seed=derived_seed(search.spec.seed, "tuning", place),
+        prunable=False,
+    )
+
+
+def plan_confirmation(search: Search, past: Sequence[Past]) -> Plan:
+    """Plan the confirmation of a search whose trials, and those that tune its baselines, have all ended.
+
+    It follows from `past` alone, so that it is the same after a restart.
+    """
+    arms = [*_candidates(search, past), *_baselines(search, past)]
+    wanted = search.spec.confirmation.seeds
+    afforded = min(wanted, max(min(LEAST_SEEDS, wanted), _affordable_seeds(search, past, len(arms))))
+    notes = []
+    if afforded < wanted:
+        share = search.spec.confirmation.max_share
+        notes.append(
+            f"{afforded} of {wanted} seeds: the confirmation is held to {share:g} times the search's worker-seconds"
+        )
+    return Plan(arms, [confirmation_seed(search, index) for index in range(afforded)], notes)
+
+
+def confirmation_seed(search: Search, index: int) -> int:
+    """Return a seed that no trial of the search had; a budget that was extended confirms on others again."""
+    return derived_seed(search.spec.seed, "confirmation", search.budget, index)
+
+
+def _candidates(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
+    """Return the best candidates of the search's own, each only once."""
+    sign = 1.0 if search.resolved.direction == "minimize" else -1.0
+    complete = [trial for trial in past if trial.purpose == "search" and trial.origin == SAMPLED and _has_value(trial)]
+    ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.seq or 0))
+    chosen: list[Candidate] = []
+    for trial in ranked:
+        if trial.candidate is not None and trial.candidate not in chosen:
+            chosen.append(trial.candidate)
+    best = chosen[: search.spec.confirmation.top]
+    return [PlannedArm(f"candidate-{place}", "candidate", candidate) for place, candidate in enumerate(best, start=1)]
+
+
+def _has_value(trial: Past) -> bool:
+    return trial.state == "complete" and trial.value is not None and math.isfinite(trial.value)
+
+
+def _baselines(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
+    """Return `current` exactly as it is and every other baseline at its best LR."""
+    arms = []
+    if search.opponents.current is not None:
+        arms.append(PlannedArm(CURRENT, "baseline", search.opponents.current))
+    for name in [*search.opponents.inside, *search.opponents.outside]:
+        candidate, tuned = tuned_candidate(name, past, search.resolved.direction)
+        arms.append(PlannedArm(name, "baseline", candidate, tuned))
+    return arms
+
+
+def _affordable_seeds(search: Search, past: Sequence[Past], arms: int) -> int:
+    """Return how many seeds the share of worker-seconds pays for, given what a full training has cost."""
+    each = training_seconds(past)
+    if each == 0 or arms == 0:
+        return search.spec.confirmation.seeds
+    spent = worker_seconds(past, "search")
+    left = search.spec.confirmation.max_share * spent - worker_seconds(past, "tuning")
+    return max(0, math.floor(left / (arms * each)))
+
+
+def training_seconds(past: Sequence[Past]) -> float:
+    """Return the mean worker-seconds of a complete search trial; 0 where nothing is known."""
+    costs = [trial.worker_seconds for trial in past if trial.purpose == "search" and trial.state == "complete"]
+    return math.fsum(costs) / len(costs) if costs else 0.0
+
+
+def worker_seconds(past: Sequence[Past], *purposes: str) -> float:
+    """Return what all trials of these purposes have cost."""
+    return math.fsum(trial.worker_seconds for trial in past if trial.purpose in purposes)
+
+
+def confirmation_proposals(plan: Plan) -> list[NewProposal]:
+    """Return every training of the plan, seed by seed, so that all arms go forward together."""
+    return [
+        NewProposal(
+            seq=len(plan.arms) * index + place,
+            purpose="confirmation",
+            origin=arm.origin,
+            candidate=arm.candidate,
+            params=None,
+            seed=seed,
+            prunable=False,
+        )
+        for index, seed in enumerate(plan.seeds)
+        for place, arm in enumerate(plan.arms)
+    ]
+
+
+def is_over(plan: Plan, past: Sequence[Past]) -> bool:
+    """Tell whether every training of the plan has ended."""
+    ended = [trial for trial in past if trial.purpose == "confirmation" and trial.state in ENDED_TRIAL]
+    return len(ended) >= plan.size
+
+
+def arms_of(plan: Plan, past: Sequence[Past]) -> list[Arm]:
+    """Return the plan's arms with their value on each seed; nan where the training did not end well."""
+    values = {
+        (trial.origin, trial.seed): trial.value
+        for trial in past
+        if trial.purpose == "confirmation" and _has_value(trial)
+    }
+    arms = []
+    for arm in plan.arms:
+        by_seed = {seed: values.get((arm.origin, seed)) for seed in plan.seeds}
+        known = {seed: math.nan if value is None else value for seed, value in by_seed.items()}
+        arms.append(Arm(name=arm.name, role=arm.role, candidate=arm.candidate, tuned=arm.tuned, values=known))
+    return arms

@@ -1,0 +1,96 @@
+"""The coordinator: keeps proposals ahead of the workers, and takes each study from queued to its answer.
+
+It holds nothing that the store does not hold: killed at any moment, it or another one goes on where the store says.
+Every step may be taken twice; the second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+
+from search_spaces.problems import Problem, StoreUnavailable
+from store import Store
+from store.claims import sweep_expired
+from store.studies import LiveStudy, disown, own
+
+from .steps import step
+
+log = logging.getLogger(__name__)
+
+OWN_SECONDS = 10.0
+"""How long a study stays with a coordinator that is not heard of."""
+BUSY_SECONDS, IDLE_SECONDS = 0.2, 1.0
+"""Pause after a round that changed something, and the longest of those after rounds that did not."""
+SWEEP_SECONDS = 1.0
+OUTAGE_SECONDS = 5.0
+
+
+class Coordinator:
+    """Works on every live study that no other coordinator owns.
+
+    >>> Coordinator(None, owner="one").owner  # doctest: +SKIP
+    'one'
+    """
+
+    def __init__(self, store: Store, owner: str | None = None) -> None:
+        self.store = store
+        self.owner = owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._swept_at = float("-inf")
+
+    def work(self, stop: threading.Event) -> None:
+        """Work until `stop` is set, through outages of the store; then give the studies up."""
+        pause = BUSY_SECONDS
+        while not stop.is_set():
+            try:
+                changed = self.round(stop)
+            except StoreUnavailable as problem:
+                log.warning("the store is away, trying again: %s", problem)
+                pause = OUTAGE_SECONDS
+            else:
+                pause = BUSY_SECONDS if changed else min(2 * pause, IDLE_SECONDS)
+            stop.wait(pause)
+        self._give_up()
+
+    def round(self, stop: threading.Event | None = None) -> bool:
+        """Take one step in every study of this coordinator's; tell whether anything changed.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached just now.
+        """
+        studies = own(self.store, self.owner, OWN_SECONDS)
+        changed = self._sweep() if studies else False
+        for study in studies:
+            if stop is not None and stop.is_set():
+                break
+            changed = self._step(study) or changed
+        return changed
+
+    def _step(self, study: LiveStudy) -> bool:
+        """Take one study's step; what goes wrong in it must not hold up the others."""
+        try:
+            return step(self.store, study)
+        except StoreUnavailable:
+            raise
+        except Problem as problem:
+            log.warning("study %s: %s", study.name, problem)
+        except Exception:
+            log.exception("study %s: the step failed and is taken again", study.name)
+        return False
+
+    def _sweep(self) -> bool:
+        """Return expired leases, of studies that nobody claims too."""
+        if time.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return False
+        self._swept_at = time.monotonic()
+        return sweep_expired(self.store) > 0
+
+    def _give_up(self) -> None:
+        try:
+            disown(self.store, self.owner)
+        except StoreUnavailable:
+            log.warning("the store is away: the studies stay this coordinator's for %.0f s", OWN_SECONDS)

@@ -1,0 +1,52 @@
+"""What routes are given: the store and the verbs on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from store import Store
+from store.verbs import SqlVerbs
+
+
+def _store(request: Request) -> Store:
+    return cast(Store, request.app.state.store)
+
+
+def _verbs(request: Request) -> SqlVerbs:
+    return SqlVerbs(_store(request))
+
+
+StoreOf = Annotated[Store, Depends(_store)]
+VerbsOf = Annotated[SqlVerbs, Depends(_verbs)]
+StudyName = Annotated[str, Path(description="Name of the study", max_length=80)]
+Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Number of the trial in its Optuna study")]
+Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page")]
+Cursor = Annotated[str | None, Query(description="next_cursor of the page before")]
+StepsQuery = Annotated[
+    int | None, Query(ge=1, le=1_000_000, description="Redraw for so many steps; default: the study's horizon")
+]
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "A problem (RFC 9457) with a stable `code`; `field` names what it is about",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "code", "detail"],
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "code": {"type": "string"},
+                        "detail": {"type": "string"},
+                        "field": {"type": "string"},
+                        "request_id": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}

@@ -1,0 +1,118 @@
+"""What surrounds every request: an id that ties answer and log together, and a bound on the body's size."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from search_spaces.problems import InternalError, Problem, TooLarge
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "X-Request-Id"
+ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""Ids from clients go into our log: nothing that could forge a line of it."""
+BODY_LIMIT_BYTES = 1024 * 1024
+
+
+class RequestIds:
+    """Give each request an id, the client's own where it sent a plain one; answer a defect with a problem."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; the id stands in `scope["state"]["request_id"]` and in the answer's header."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _given_id(scope) or uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
+                ]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
+            if started:
+                raise
+            await send_problem(InternalError(request_id=request_id), send_with_id)
+
+
+class BodyLimit:
+    """Refuse bodies above 1 MiB, announced or streamed, before anything parses them."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int = BODY_LIMIT_BYTES) -> None:
+        self.app = app
+        self.limit_bytes = limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or answer 413."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = await self._body(scope, receive)
+        if body is None:
+            await send_problem(TooLarge(f"a request's body may have {self.limit_bytes} bytes"), send)
+            return
+        await self.app(scope, _replay(body, receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Read the whole body; None when it is, or says that it is, too large."""
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self.limit_bytes:
+            return None
+        body: bytes = b""
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return body
+            body += message.get("body", b"")
+            if len(body) > self.limit_bytes:
+                return None
+            if not message.get("more_body", False):
+                return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+def _given_id(scope: Scope) -> str | None:
+    given: bytes = dict(scope["headers"]).get(REQUEST_ID_HEADER.lower().encode(), b"")
+    return given.decode() if ACCEPTABLE_ID.fullmatch(given) else None
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Write a problem straight to the connection, for what happens outside the routes."""
+    body = json.dumps(problem.document()).encode()
+    headers: list[tuple[bytes, Any]] = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,147 @@
+"""Every error of the service as RFC 9457 problem+json that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from search_spaces.model import ProblemValue, field_path
+from search_spaces.problems import HorizonTooShort, InvalidSpec, MethodNotAllowed, NotFound, Problem
+
+Location = tuple[Any, ...]
+Row = Mapping[str, Any]
+
+WRONG_BRANCH = frozenset({"list_type", "dict_type", "bool_type", "none_required", "model_type"})
+"""What pydantic says of the branches of a union that were not meant."""
+OUTER = frozenset({"body", "query", "path", "header"})
+
+
+class ProblemResponse(JSONResponse):
+    """A JSON answer of the media type of RFC 9457."""
+
+    media_type = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` answer every error that a route or the framework raises as a problem."""
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(HTTPException, _answer_framework)
+
+
+def _respond(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> ProblemResponse:
+    document = problem.document()
+    request_id = getattr(request.state, "request_id", None)
+    if request_id is not None:
+        document["request_id"] = request_id
+    return ProblemResponse(document, status_code=problem.status, headers=dict(headers or {}))
+
+
+def _answer_problem(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, Problem)
+    headers = {"Retry-After": "1"} if error.status == 503 else None
+    return _respond(request, error, headers)
+
+
+def _answer_validation(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)
+    return _respond(request, problem_from_rows(error.errors(), error.body))
+
+
+def _answer_framework(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _respond(request, NotFound(f"there is nothing at {request.url.path}"))
+    if error.status_code == 405:
+        detail = f"{request.url.path} does not know {request.method}"
+        return _respond(request, MethodNotAllowed(detail), error.headers)
+    problem = InvalidSpec(str(error.detail))
+    response = _respond(request, problem, error.headers)
+    response.status_code = error.status_code
+    return response
+
+
+def problem_from_rows(rows: Sequence[Row], body: Any) -> Problem:
+    """Turn pydantic's error rows on a request with this parsed `body` into the problem that names the field.
+
+    The first row that is about what was sent decides, all of them are in `errors`; a problem that a validator
+    raised keeps its code.
+    """
+    if any(row["type"] in ("json_invalid", "model_attributes_type") and len(row["loc"]) <= 2 for row in rows):
+        return InvalidSpec("the body has to be one JSON object, with Content-Type: application/json")
+    placed = _meant([(_field(row, body), row) for row in rows])
+    listed = [{"field": field_path(place), "detail": _detail(row)} for place, row in placed]
+    place, row = placed[0]
+    cause = (row.get("ctx") or {}).get("error")
+    if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
+        return HorizonTooShort(cause.problem.detail, field=field_path(place), least_steps=cause.problem.least_steps)
+    return InvalidSpec(listed[0]["detail"], field=listed[0]["field"], errors=listed)
+
+
+def _meant(placed: list[tuple[Location, Row]]) -> list[tuple[Location, Row]]:
+    """Leave out what is said of a union's other branches where one branch fits better."""
+    kept = [
+        (place, row)
+        for place, row in placed
+        if row["type"] not in WRONG_BRANCH or not any(_below(place, other) for other, _ in placed)
+    ]
+    return kept or placed
+
+
+def _below(place: Location, other: Location) -> bool:
+    return len(other) > len(place) and other[: len(place)] == place
+
+
+def _field(row: Row, body: Any) -> Location:
+    """Find the place in the body that a row is about.
+
+    pydantic puts names of union branches between the keys: a part stays only where the body has it, or where
+    the row says that it is missing.
+    """
+    location = tuple(row["loc"])
+    if location and location[0] in OUTER:
+        location = location[1:]
+    place = _walk(location, body, keep_last=row["type"] in ("missing", "extra_forbidden"))
+    discriminator = (row.get("ctx") or {}).get("discriminator")
+    if discriminator is not None:
+        place += (str(discriminator).strip("'"),)
+    cause = (row.get("ctx") or {}).get("error")
+    if isinstance(cause, ProblemValue) and cause.problem.field:
+        place += tuple(cause.problem.field.split("."))
+    return place
+
+
+def _walk(location: Location, body: Any, *, keep_last: bool) -> Location:
+    if not isinstance(body, dict | list):
+        return location
+    place: list[Any] = []
+    here = body
+    for index, part in enumerate(location):
+        inside = _has(here, part)
+        if inside:
+            here = here[part]
+        if inside or (keep_last and index == len(location) - 1):
+            place.append(part)
+    return tuple(place)
+
+
+def _has(value: Any, part: Any) -> bool:
+    if isinstance(value, dict):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _detail(row: Row) -> str:
+    if row["type"] == "extra_forbidden":
+        return "there is no such field"
+    if row["type"] == "union_tag_invalid":
+        context = row["ctx"]
+        return f"there is no kind {context['tag']!r}; there are {context['expected_tags']}"
+    if row["type"] == "missing":
+        return "this field is required"
+    return str(row["msg"]).removeprefix("Value error, ")

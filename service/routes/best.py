@@ -1,0 +1,124 @@
+"""The answer, and the LR curve of what it names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+
+from search_spaces.candidate import Candidate
+from search_spaces.model import Message
+from search_spaces.problems import Conflict, NotFound
+from search_spaces.results import Answer, StudyView, TrialView
+from search_spaces.schedules import Plateau
+from search_spaces.study import confirmation_name
+from store import Store
+from store.studies import get_study, stored_answer
+from store.trials import get_trial, list_trials
+
+from .. import deps
+from ..answer import interim_answer
+from ..curves import Floats, as_csv, as_svg, lr_curve
+
+router = APIRouter(prefix="/v1/studies/{name}/best", tags=["answer"], responses=deps.PROBLEMS)
+PAGE_SIZE = 500
+
+
+class Curve(Message):
+    """The LR of every update."""
+
+    steps: int
+    lr: list[float]
+
+
+@router.get("")
+def show_answer(name: deps.StudyName, store: deps.StoreOf) -> Answer:
+    """Show the answer, or as much of it as there is; `candidate` is null while nothing is complete."""
+    return answer_of(store, name)
+
+
+def answer_of(store: Store, name: str) -> Answer:
+    """Return the stored answer of a study, else what is known before there is one."""
+    stored = stored_answer(store, name)
+    if stored is not None:
+        return stored
+    view = get_study(store, name)
+    seconds = sum(trial.worker_seconds for trial in _confirmation(store, view))
+    return interim_answer(view, _best_so_far(store, view), seconds)
+
+
+def _best_so_far(store: Store, view: StudyView) -> Candidate | None:
+    if view.best is None:
+        return None
+    try:
+        return get_trial(store, view.name, view.best.trial).candidate
+    except NotFound:  # deleted since the study was read
+        return None
+
+
+def _confirmation(store: Store, view: StudyView) -> list[TrialView]:
+    """Read every trial of the confirmation; none is read for a study that is not there yet."""
+    if view.confirmation.ended + view.confirmation.leased == 0:
+        return []
+    found: list[TrialView] = []
+    for purpose in ("tuning", "confirmation"):
+        cursor: str | None = None
+        while True:
+            page = list_trials(store, view.name, purpose=purpose, limit=PAGE_SIZE, cursor=cursor)
+            found.extend(page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    return found
+
+
+@router.get("/curve")
+def show_curve(name: deps.StudyName, store: deps.StoreOf, steps: deps.StepsQuery = None) -> Curve:
+    """Give the LR of every update, at the study's horizon or redrawn for `steps`."""
+    lr, _ = _curve(store, name, steps)
+    return Curve(steps=lr.size, lr=lr.tolist())
+
+
+@router.get("/curve.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
+def show_curve_as_csv(name: deps.StudyName, store: deps.StoreOf, steps: deps.StepsQuery = None) -> Response:
+    """Give the LR of every update as CSV with the columns step and lr."""
+    lr, _ = _curve(store, name, steps)
+    headers = {"Content-Disposition": f'inline; filename="{name}.csv"'}
+    return Response(as_csv(lr), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/curve.svg", response_class=Response, responses={200: {"content": {"image/svg+xml": {}}}})
+def show_curve_as_svg(name: deps.StudyName, store: deps.StoreOf, steps: deps.StepsQuery = None) -> Response:
+    """Draw the LR over the steps."""
+    lr, answer = _curve(store, name, steps)
+    return Response(as_svg(lr, answer.candidate_text or name), media_type="image/svg+xml")
+
+
+def _curve(store: Store, name: str, steps: int | None) -> tuple[Floats, Answer]:
+    answer = answer_of(store, name)
+    if answer.candidate is None or answer.horizon is None:
+        raise Conflict(f"nothing of {name} is complete yet, so there is no curve")
+    candidate = answer.candidate
+    followed = _followed(store, answer) if isinstance(candidate.schedule, Plateau) else None
+    direction: Literal["minimize", "maximize"] = answer.metric.direction if answer.metric else "minimize"
+    lr = lr_curve(
+        candidate.schedule,
+        candidate.initial_lr,
+        steps or answer.horizon,
+        metrics=followed,
+        direction=direction,
+    )
+    return lr, answer
+
+
+def _followed(store: Store, answer: Answer) -> list[float] | None:
+    """Return the reports that a plateau followed in a complete training of the answer's candidate."""
+    view = get_study(store, answer.study)
+    trained = [(confirmation_name(view.name), trial) for trial in _confirmation(store, view)]
+    if view.best is not None:
+        trained.append((view.name, get_trial(store, view.name, view.best.trial)))
+    for study, trial in trained:
+        if trial.state == "complete" and trial.candidate == answer.candidate:
+            curve = get_trial(store, study, trial.number).curve or []
+            return [report.value for report in curve if report.kind == "raw" and report.step > 0] or None
+    return None

@@ -1,0 +1,174 @@
+"""Studies: submitted, listed, changed, deleted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import Field
+
+from search_spaces.model import Message, Model
+from search_spaces.problems import InvalidSpec, NameTaken, NotFound
+from search_spaces.results import StudyState, StudyView
+from search_spaces.space import Space
+from search_spaces.study import BudgetSpec, StudySpec
+from store import Store
+from store.studies import (
+    change_state,
+    delete_study,
+    extend_budget,
+    get_study,
+    list_studies,
+    set_priority,
+    submit,
+)
+from store.workers import offers
+
+from .. import deps
+from ..opponents import first_tries, opponents_of
+from ..submission import offer_of, resolve_submission
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=deps.PROBLEMS)
+
+
+class StudyPage(Message):
+    """One page of studies, newest first."""
+
+    items: list[StudyView]
+    next_cursor: str | None = None
+
+
+class PlannedTrial(Message):
+    """A baseline that the search would start with."""
+
+    name: str
+    lr_factor: float
+
+
+class StudyPlan(Message):
+    """What a valid spec would do; nothing is stored."""
+
+    name: str
+    state: Literal["queued", "running"]
+    """The state that the study would start in: queued, as long as nobody has offered its task."""
+    metric: str | None = None
+    direction: str | None = None
+    horizon_steps: int | None = None
+    rungs: list[int] = []
+    space: Space | None = None
+    trials: int
+    first_trials: list[PlannedTrial] = []
+    confirmation_trainings: int | None = None
+    """At most: `confirmation.max_share` may drop seeds."""
+
+
+class StudyChange(Model):
+    """One change of a study: its state, its budget or its priority."""
+
+    state: Literal["paused", "running", "stopped"] | None = None
+    reason: Annotated[str, Field(max_length=1000)] | None = None
+    """Why, with `state`."""
+    budget: BudgetSpec | None = None
+    """Extends the budget; what is left out stays as it is."""
+    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = None
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={200: {"model": StudyPlan, "description": "With dry_run: the plan"}},
+)
+def submit_study(
+    spec: StudySpec,
+    response: Response,
+    store: deps.StoreOf,
+    idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
+    dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
+) -> StudyView | StudyPlan:
+    """Submit a study; with `Idempotency-Key` a repeated request gets the study that the first one made."""
+    if dry_run:
+        response.status_code = 200
+        return _plan(store, spec)
+    resolution = resolve_submission(spec, offers(store))
+    resolved, space = resolution or (None, None)
+    view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
+    response.headers["Location"] = f"/v1/studies/{view.name}"
+    return view
+
+
+def _plan(store: Store, spec: StudySpec) -> StudyPlan:
+    known = offers(store)
+    resolution = resolve_submission(spec, known)
+    _refuse_taken(store, spec.name)
+    if resolution is None:
+        return StudyPlan(name=spec.name, state="queued", trials=spec.budget.trials)
+    resolved, space = resolution
+    offer = offer_of(known, spec.task)
+    opponents = opponents_of(spec, space, sparse=offer is not None and offer.sparse_gradients)
+    tries = first_tries(opponents, spec.budget.trials)
+    arms = len(opponents.names) + spec.confirmation.top
+    return StudyPlan(
+        name=spec.name,
+        state="running",
+        metric=resolved.metric,
+        direction=resolved.direction,
+        horizon_steps=resolved.horizon_steps,
+        rungs=resolved.rungs,
+        space=space,
+        trials=spec.budget.trials,
+        first_trials=[PlannedTrial(name=one.name, lr_factor=one.factor) for one in tries],
+        confirmation_trainings=arms * spec.confirmation.seeds,
+    )
+
+
+def _refuse_taken(store: Store, name: str) -> None:
+    try:
+        get_study(store, name)
+    except NotFound:
+        return
+    raise NameTaken(f"a study named {name} exists", field="name")
+
+
+@router.get("")
+def show_studies(
+    store: deps.StoreOf,
+    state: StudyState | None = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    limit: deps.Limit = 50,
+    cursor: deps.Cursor = None,
+) -> StudyPage:
+    """List studies, newest first."""
+    page = list_studies(store, state=state, tag=tag, limit=limit, cursor=cursor)
+    return StudyPage(items=page.items, next_cursor=page.next_cursor)
+
+
+@router.get("/{name}")
+def show_study(name: deps.StudyName, store: deps.StoreOf) -> StudyView:
+    """Show one study: its state, what it may spend and has spent, and its best score so far."""
+    return get_study(store, name)
+
+
+@router.patch("/{name}")
+def change_study(name: deps.StudyName, change: StudyChange, store: deps.StoreOf) -> StudyView:
+    """Pause, resume or stop a study, extend its budget, or set its priority: one of them a request."""
+    given = change.model_fields_set - {"reason"}
+    if len(given) != 1 or getattr(change, next(iter(given))) is None:
+        raise InvalidSpec("give one of state, budget and priority")
+    if change.state is not None:
+        return change_state(store, name, change.state, change.reason)
+    if change.budget is not None:
+        earlier = get_study(store, name).spec.budget
+        laid = change.budget.model_dump(include=change.budget.model_fields_set)
+        return extend_budget(store, name, earlier.model_copy(update=laid))
+    assert change.priority is not None
+    return set_priority(store, name, change.priority)
+
+
+@router.delete("/{name}", status_code=204)
+def remove_study(
+    name: deps.StudyName,
+    store: deps.StoreOf,
+    keep_answer: Annotated[bool, Query(description="Leave the name and its answer")] = False,
+) -> None:
+    """Remove a study and both of its Optuna studies; refused while workers hold trials of it."""
+    delete_study(store, name, keep_answer=keep_answer)

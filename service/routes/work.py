@@ -1,0 +1,164 @@
+"""The five verbs over HTTP, for workers without database rights and for training loops outside our workers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import Field, ValidationError
+
+from search_spaces.model import Message, Number, problem_from_validation
+from search_spaces.problems import LeaseLost
+from search_spaces.study import StudySpec
+from search_spaces.work import (
+    ClaimAnswer,
+    ClaimRequest,
+    FinishItem,
+    FinishRequest,
+    Held,
+    ItemAnswer,
+    ReleaseItem,
+    ReleaseRequest,
+    RenewRequest,
+    Report,
+    ReportItem,
+    ReportRequest,
+    TaskVersion,
+    VerbAnswer,
+    WorkerName,
+)
+from store.studies import get_study
+from store.verbs import SqlVerbs
+from store.workers import offers
+
+from .. import deps
+
+router = APIRouter(prefix="/v1", responses=deps.PROBLEMS)
+OUTSIDE_WORKER = "http"
+"""Name under which the single-trial routes speak: the lease alone says whose trial it is."""
+
+
+class Ask(Message):
+    """Ask for trials of one study, from a training loop of one's own."""
+
+    count: Annotated[int, Field(ge=1, le=1024)] = 1
+    worker: WorkerName = OUTSIDE_WORKER
+    claim_id: Annotated[str, Field(min_length=1, max_length=200)]
+    """Chosen by the caller: the same id gets the same trials again."""
+
+
+class TrialReports(Message):
+    """New reports of one trial; none only renews the lease."""
+
+    lease: str
+    reports: list[Report] = []
+
+
+class Directed(Message):
+    """What to do next with the trial."""
+
+    directive: str
+    lease_expires_at: datetime | None = None
+
+
+class TrialResult(Message):
+    """The end of one trial, or its return to the queue."""
+
+    lease: str
+    state: Literal["complete", "failed", "released"]
+    value: Number | None = None
+    steps_done: Annotated[int, Field(ge=0)] = 0
+    error: str | None = None
+    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    metrics: dict[str, Number] = {}
+
+
+@router.post("/work/claim", tags=["work"])
+def claim(request: ClaimRequest, verbs: deps.VerbsOf) -> ClaimAnswer:
+    """Lease proposed trials; empty when there is nothing to do."""
+    return verbs.claim(request)
+
+
+@router.post("/work/renew", tags=["work"])
+def renew(request: RenewRequest, verbs: deps.VerbsOf) -> VerbAnswer:
+    """Prolong leases."""
+    return verbs.renew(request)
+
+
+@router.post("/work/report", tags=["work"])
+def report(request: ReportRequest, verbs: deps.VerbsOf) -> VerbAnswer:
+    """Report for any number of trials; each answer carries the directive."""
+    return verbs.report(request)
+
+
+@router.post("/work/finish", tags=["work"])
+def finish(request: FinishRequest, verbs: deps.VerbsOf) -> VerbAnswer:
+    """End any number of trials."""
+    return verbs.finish(request)
+
+
+@router.post("/work/release", tags=["work"])
+def release(request: ReleaseRequest, verbs: deps.VerbsOf) -> VerbAnswer:
+    """Give trials back: no attempt is counted."""
+    return verbs.release(request)
+
+
+@router.post("/studies/{name}/trials", tags=["trials"])
+def ask(name: deps.StudyName, body: Ask, store: deps.StoreOf, verbs: deps.VerbsOf) -> ClaimAnswer:
+    """Lease trials of one study to a training loop outside our workers."""
+    spec = get_study(store, name).spec
+    versions = _versions(store, spec)
+    request = ClaimRequest(worker=body.worker, claim_id=body.claim_id, tasks=versions, count=body.count, study=name)
+    return verbs.claim(request)
+
+
+def _versions(store: deps.StoreOf, spec: StudySpec) -> list[TaskVersion]:
+    """Every version that the study may run on: the store matches the one that it does."""
+    known = {offer.version for offer in offers(store) if offer.name == spec.task.name}
+    # A task that nobody offers, such as `external`, has the version 1: see resolve_study.
+    versions = known | {spec.task.version or "1"}
+    return [TaskVersion(name=spec.task.name, version=version) for version in sorted(versions)]
+
+
+@router.post("/studies/{name}/trials/{number}/reports", tags=["trials"])
+def report_one(name: deps.StudyName, number: deps.Number, body: TrialReports, verbs: deps.VerbsOf) -> Directed:
+    """Report for one trial; 409 `lease_lost` when it is no longer the caller's."""
+    held = Held(study=name, number=number, lease=body.lease)
+    answer = _report(verbs, held, body.reports) if body.reports else _renew(verbs, held)
+    return Directed(directive=answer.directive or "continue", lease_expires_at=answer.lease_expires_at)
+
+
+def _report(verbs: SqlVerbs, held: Held, reports: list[Report]) -> ItemAnswer:
+    item = ReportItem(study=held.study, number=held.number, lease=held.lease, reports=reports)
+    return _only(verbs.report(ReportRequest(worker=OUTSIDE_WORKER, items=[item])))
+
+
+def _renew(verbs: SqlVerbs, held: Held) -> ItemAnswer:
+    return _only(verbs.renew(RenewRequest(worker=OUTSIDE_WORKER, items=[held])))
+
+
+@router.put("/studies/{name}/trials/{number}/result", tags=["trials"])
+def finish_one(name: deps.StudyName, number: deps.Number, body: TrialResult, verbs: deps.VerbsOf) -> ItemAnswer:
+    """End one trial or give it back; the same result sent again gets the same answer."""
+    held = {"study": name, "number": number, "lease": body.lease, "worker_seconds": body.worker_seconds}
+    if body.state == "released":
+        return _only(verbs.release(ReleaseRequest(worker=OUTSIDE_WORKER, items=[ReleaseItem(**held)])))
+    ended = body.model_dump(include={"state", "value", "steps_done", "error", "metrics"})
+    try:
+        item = FinishItem.model_validate(held | ended)
+    except ValidationError as error:
+        raise problem_from_validation(error) from error
+    return _only(verbs.finish(FinishRequest(worker=OUTSIDE_WORKER, items=[item])))
+
+
+def _only(answer: VerbAnswer) -> ItemAnswer:
+    """Return the answer to a call about one trial.
+
+    Raises:
+        LeaseLost: the trial is no longer the caller's.
+    """
+    item = answer.items[0]
+    if not item.accepted:
+        raise LeaseLost(field="lease")
+    return item

@@ -1,0 +1,164 @@
+"""What the search proposes next: `current` and the baselines first, then what the sampler draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from search_spaces.schedules import rise_steps
+from search_spaces.space import Space
+from search_spaces.study import ResolvedStudy, StudySpec
+from store.proposals import NewProposal, Past
+from store.states import ENDED_TRIAL
+
+from .opponents import Opponents, Try, edge_tries, first_tries, is_proposed
+from .sampling import Drawing, Point, draw_points
+from .seeds import derived_seed, derived_share
+
+SAMPLED = "sampler"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A running search: everything about it that does not change as trials end."""
+
+    spec: StudySpec
+    resolved: ResolvedStudy
+    space: Space
+    opponents: Opponents
+
+    @property
+    def budget(self) -> int:
+        """Trials that the search has in all."""
+        return self.spec.budget.trials
+
+
+def next_proposals(search: Search, past: Sequence[Past], wanted: int) -> list[NewProposal]:
+    """Return up to `wanted` proposals more, none beyond the budget.
+
+    With `sampler.lag` = L the proposal in place n is made of the proposals 0 ... n-L-1 alone, and only once all of
+    them have ended: fewer than `wanted` may be returned then.
+    """
+    ours = [trial for trial in past if trial.seq is not None and trial.purpose == "search"]
+    if search.spec.sampler.lag is None:
+        return _by_what_has_ended(search, past, ours, _free_places(search, ours, wanted))
+    return _by_lag(search, ours, _free_places(search, ours, wanted), search.spec.sampler.lag)
+
+
+def _free_places(search: Search, ours: Sequence[Past], wanted: int) -> list[int]:
+    taken = {trial.seq for trial in ours}
+    free = (seq for seq in range(search.budget) if seq not in taken)
+    return list(islice(free, max(0, wanted)))
+
+
+def _by_what_has_ended(
+    search: Search, past: Sequence[Past], ours: Sequence[Past], places: Sequence[int]
+) -> list[NewProposal]:
+    tries = _tries_left(search, ours, ours)[: len(places)]
+    drawn = places[len(tries) :]
+    seen = _as_spans(past)
+    points = draw_points(_drawing(search), [trial for trial in past if _is_search(trial)], drawn) if drawn else []
+    return [
+        *(_of_try(search, seq, wanted) for seq, wanted in zip(places, tries, strict=False)),
+        *(_of_point(search, seq, point, seen) for seq, point in zip(drawn, points, strict=True)),
+    ]
+
+
+def _by_lag(search: Search, ours: Sequence[Past], places: Sequence[int], lag: int) -> list[NewProposal]:
+    made: list[NewProposal] = []
+    by_place = {trial.seq: trial for trial in ours}
+    for seq in places:
+        seen = [by_place.get(place) for place in range(seq - lag)]
+        ended = [trial for trial in seen if trial is not None and trial.state in ENDED_TRIAL]
+        if len(ended) < len(seen):
+            break
+        tries = [left for left in _tries_left(search, ours, ended) if not _is_made(left, made)]
+        if tries:
+            made.append(_of_try(search, seq, tries[0]))
+            continue
+        point = draw_points(_drawing(search), ended, [seq])[0]
+        made.append(_of_point(search, seq, point, f"0-{seq - lag - 1}" if ended else ""))
+    return made
+
+
+def _tries_left(search: Search, proposed: Sequence[Past], ended: Sequence[Past]) -> list[Try]:
+    """Return the baselines' trials that are not yet among `proposed`; `ended` decides which edges follow."""
+    edges = edge_tries(search.opponents, search.budget, ended, search.resolved.direction)
+    wanted = [*first_tries(search.opponents, search.budget), *edges]
+    return [one for one in wanted if not is_proposed(one, proposed) and _is_point(search, one)]
+
+
+def _is_point(search: Search, wanted: Try) -> bool:
+    return search.space.params_of(wanted.candidate) is not None
+
+
+def _is_made(wanted: Try, made: Sequence[NewProposal]) -> bool:
+    return any(new.origin == wanted.origin and new.candidate == wanted.candidate for new in made)
+
+
+def _drawing(search: Search) -> Drawing:
+    return Drawing(search.space, search.resolved.direction, search.spec.sampler, search.spec.seed)
+
+
+def _is_search(trial: Past) -> bool:
+    return trial.purpose == "search"
+
+
+def _of_try(search: Search, seq: int, wanted: Try) -> NewProposal:
+    """A baseline's trial: never pruned, so that the opponents are known at the full horizon."""
+    return NewProposal(
+        seq=seq,
+        purpose="search",
+        origin=wanted.origin,
+        candidate=wanted.candidate,
+        params=search.space.params_of(wanted.candidate),
+        seed=derived_seed(search.spec.seed, "search", seq),
+        prunable=False,
+        exempt_steps=rise_steps(wanted.candidate.schedule, search.resolved.horizon_steps),
+    )
+
+
+def _of_point(search: Search, seq: int, point: Point, seen: str) -> NewProposal:
+    return NewProposal(
+        seq=seq,
+        purpose="search",
+        origin=SAMPLED,
+        candidate=point.candidate,
+        params=dict(point.params),
+        seed=derived_seed(search.spec.seed, "search", seq),
+        prunable=search.spec.pruner.kind != "none",
+        exempt_steps=rise_steps(point.candidate.schedule, search.resolved.horizon_steps),
+        run_on=derived_share(search.spec.seed, "run_on", seq) < search.spec.pruner.run_on,
+        seen=seen,
+    )
+
+
+def _as_spans(past: Sequence[Past]) -> str:
+    """Write the places of ended proposals and the numbers of foreign trials as spans: 0-3,5,foreign:7.
+
+    >>> _as_spans([])
+    ''
+    """
+    places = sorted(trial.seq for trial in past if trial.seq is not None and _has_ended(trial))
+    foreign = sorted(trial.number or 0 for trial in past if trial.seq is None and _has_ended(trial))
+    return ",".join([*_spans(places), *(f"foreign:{span}" for span in _spans(foreign))])
+
+
+def _has_ended(trial: Past) -> bool:
+    return trial.purpose == "search" and trial.state in ENDED_TRIAL
+
+
+def _spans(numbers: Sequence[int]) -> list[str]:
+    """Write rising numbers as spans without gaps.
+
+    >>> _spans([0, 1, 2, 5])
+    ['0-2', '5']
+    """
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return [str(first) if first == last else f"{first}-{last}" for first, last in ends]

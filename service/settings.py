@@ -1,0 +1,57 @@
+"""Settings of the service's processes, from the environment (`ETUDE_...`) and flags."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
+
+
+class Settings(BaseSettings):
+    """What a process of the service must know before it starts."""
+
+    model_config = SettingsConfigDict(env_prefix="ETUDE_", extra="ignore", frozen=True)
+
+    database_url: str | None = None
+    """Where the store is; default: an SQLite file in `data_dir`."""
+    data_dir: Path = Path("var")
+    host: str = "127.0.0.1"
+    """Address to listen on; only loopback addresses until requests carry tokens."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0 takes a free one and prints it."""
+    dashboard_port: int = Field(default=8080, ge=0, le=65535)
+    lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """How long a claim or a report keeps a trial."""
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, host: str) -> str:
+        if not is_loopback(host):
+            raise ValueError(
+                f"{host} can be reached from other machines, and this version has no tokens: "
+                "everybody there could read and delete studies. Use 127.0.0.1, ::1 or localhost"
+            )
+        return host
+
+    @property
+    def store_url(self) -> str:
+        """URL of the store: `database_url`, else the SQLite file in `data_dir`."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'etude.db'}"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches `host`.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("example.org")
+    (True, True, False, False)
+    """
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

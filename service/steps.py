@@ -1,0 +1,156 @@
+"""One step of one study, by its state: queued, running, confirming. Every step is idempotent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from search_spaces.problems import Problem, StoreUnavailable
+from store import Store
+from store.proposals import Past, history, propose, queue
+from store.states import ENDED_TRIAL
+from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
+from store.workers import live_slots, offers
+
+from .conclusion import conclude_study
+from .confirmation import (
+    confirmation_proposals,
+    is_over,
+    plan_confirmation,
+    training_seconds,
+    tuning_proposals,
+)
+from .opponents import opponents_of
+from .search import Search, next_proposals
+from .submission import offer_of, resolve
+
+log = logging.getLogger(__name__)
+
+LEAST_QUEUE = 2
+"""Proposals kept ready while no worker is there to say how many it takes."""
+OPEN_STATES = ("proposed", "leased")
+
+
+def step(store: Store, study: LiveStudy) -> bool:
+    """Take a study as far as its trials allow now; tell whether anything changed."""
+    if study.state == "queued":
+        return _start(store, study)
+    if study.state == "running":
+        return _search(store, study)
+    if study.state == "confirming":
+        return _confirm(store, study)
+    return False
+
+
+def _start(store: Store, study: LiveStudy) -> bool:
+    """Start a queued study once a worker has offered its task; what the offer refutes fails it."""
+    offer = offer_of(offers(store), study.spec.task)
+    if offer is None:
+        return False
+    try:
+        resolved, space = resolve(study.spec, offer)
+    except StoreUnavailable:
+        raise
+    except Problem as problem:
+        fail(store, study.name, str(problem))
+        log.info("study %s failed: %s", study.name, problem)
+        return True
+    start(store, study.name, resolved, space)
+    log.info("study %s started with task version %s", study.name, resolved.task_version)
+    return True
+
+
+def search_of(store: Store, study: LiveStudy) -> Search:
+    """Return a started study as its search, with the baselines that its task can train."""
+    assert study.resolved is not None
+    assert study.space is not None
+    version = study.resolved.task_version
+    matching = [o for o in offers(store) if o.name == study.spec.task.name and o.version == version]
+    sparse = any(offer.sparse_gradients for offer in matching)
+    return Search(study.spec, study.resolved, study.space, opponents_of(study.spec, study.space, sparse=sparse))
+
+
+# Searching
+
+
+def _search(store: Store, study: LiveStudy) -> bool:
+    counts = queue(store, study.study_id).get("search", {})
+    budget = study.spec.budget.trials
+    if _ended(counts) >= budget or _is_spent(store, study):
+        return _end_search(store, study)
+    missing = _target(store, study) - counts.get("proposed", 0)
+    if missing <= 0 or sum(counts.values()) >= budget:
+        return False
+    search = search_of(store, study)
+    new = next_proposals(search, history(store, study.study_id), missing)
+    return propose(store, study.study_id, new) > 0
+
+
+def _ended(counts: dict[str, int]) -> int:
+    return sum(counts.get(state, 0) for state in ENDED_TRIAL)
+
+
+def _target(store: Store, study: LiveStudy) -> int:
+    """Proposals that should be ready: what live workers can take at once."""
+    assert study.resolved is not None
+    return max(LEAST_QUEUE, live_slots(store, study.spec.task.name, study.resolved.task_version))
+
+
+def _is_spent(store: Store, study: LiveStudy) -> bool:
+    """Tell whether worker-seconds or time have run out before the trials."""
+    budget = study.spec.budget
+    if budget.worker_seconds is not None:
+        used = get_study(store, study.name).budget.used_worker_seconds
+        if used >= budget.worker_seconds:
+            return True
+    if budget.deadline is None:
+        return False
+    past = history(store, study.study_id)
+    left_for_confirmation = _confirmation_seconds(search_of(store, study), past, _target(store, study))
+    return datetime.now(UTC) + timedelta(seconds=left_for_confirmation) >= budget.deadline
+
+
+def _confirmation_seconds(search: Search, past: Sequence[Past], slots: int) -> float:
+    """Estimate how long a confirmation would take from now on, with so many trainings at once."""
+    return plan_confirmation(search, past).size * training_seconds(past) / slots
+
+
+def _end_search(store: Store, study: LiveStudy) -> bool:
+    past = history(store, study.study_id)
+    ours = [trial for trial in past if trial.purpose == "search" and trial.seq is not None]
+    if any(trial.state == "complete" for trial in ours):
+        begin_confirmation(store, study.name)
+        log.info("study %s: the search is over after %d trials", study.name, len(ours))
+    else:
+        fail(store, study.name, _nothing_complete(ours))
+        log.info("study %s failed: no trial of %d is complete", study.name, len(ours))
+    return True
+
+
+def _nothing_complete(ours: Sequence[Past]) -> str:
+    errors = [trial.error for trial in ours if trial.error]
+    last = f"; the last error was: {errors[-1].strip().splitlines()[-1]}" if errors else ""
+    return f"none of {len(ours)} trials ran to its end{last}"
+
+
+# Confirming
+
+
+def _confirm(store: Store, study: LiveStudy) -> bool:
+    """Tune the baselines outside the space, then confirm, then conclude: each once the one before has ended."""
+    counts = queue(store, study.study_id)
+    if any(counts.get(purpose, {}).get(state) for purpose in counts for state in OPEN_STATES):
+        return False
+    search = search_of(store, study)
+    past = history(store, study.study_id)
+    tuning = tuning_proposals(search, past)
+    if tuning:
+        return propose(store, study.study_id, tuning) > 0
+    plan = plan_confirmation(search, past)
+    if not is_over(plan, past):
+        return propose(store, study.study_id, confirmation_proposals(plan)) > 0
+    answer = conclude_study(search, get_study(store, study.name), plan, past)
+    conclude(store, study.name, answer)
+    log.info("study %s is done: %s", study.name, answer.verdict)
+    return True

@@ -1,0 +1,167 @@
+"""What becomes of a submitted spec: met with the task's offer, checked, and started or queued."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from search_spaces.baselines import BASELINES
+from search_spaces.candidate import Candidate
+from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
+from search_spaces.schedules import check_horizon
+from search_spaces.space import Space, resolve_space
+from search_spaces.study import EXTERNAL_TASK, ResolvedStudy, StudySpec, TaskSpec, resolve_study
+from search_spaces.work import OfferedTask
+
+from .opponents import CURRENT, baseline_names
+
+Resolution = tuple[ResolvedStudy, Space]
+
+
+def offer_of(offers: Sequence[OfferedTask], task: TaskSpec) -> OfferedTask | None:
+    """Return the latest offer of a task, in the version that the spec asks for if it asks for one."""
+    for offer in offers:
+        if offer.name == task.name and task.version in (None, offer.version):
+            return offer
+    return None
+
+
+def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolution | None:
+    """Meet a spec with what workers have offered; None when nobody has offered its task yet.
+
+    Raises:
+        InvalidSpec: the spec, or the offer, refutes a field.
+        HorizonTooShort: a schedule that may be tried does not fit the horizon.
+        NotAvailable: the task is known, but its data are not at hand.
+    """
+    if spec.task.name == EXTERNAL_TASK:
+        return resolve(spec, None)
+    offer = offer_of(offers, spec.task)
+    if offer is not None:
+        return resolve(spec, offer)
+    # Names and ranges are wrong whatever the task turns out to be.
+    space = _space(spec, None)
+    if spec.horizon.steps is not None:
+        _check_horizons(spec, space, spec.horizon.steps, sparse=False)
+    return None
+
+
+def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:
+    """Meet a spec with the offer of its task (None for `external`); raises as `resolve_submission`."""
+    if offer is not None:
+        if not offer.available:
+            raise NotAvailable(offer.reason or "", field="task")
+        check_params(spec.task.params, offer.params_schema)
+    resolved = resolve_study(spec, offer)
+    space = _space(spec, offer)
+    sparse = offer is not None and offer.sparse_gradients
+    _check_groups(spec.current, offer)
+    _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse)
+    return resolved, space
+
+
+def _space(spec: StudySpec, offer: OfferedTask | None) -> Space:
+    named = spec.confirmation.baselines or []
+    if CURRENT in named and spec.current is None:
+        raise InvalidSpec("the study has no `current` to compare with", field="confirmation.baselines")
+    return resolve_space(
+        spec.space,
+        spec.budget.trials,
+        sparse_gradients=offer is not None and offer.sparse_gradients,
+        parameter_groups=() if offer is None else offer.parameter_groups,
+        baselines=named,
+    )
+
+
+def _check_groups(current: Candidate | None, offer: OfferedTask | None) -> None:
+    """Refuse ratios for parameter groups that the task does not name."""
+    known = [] if offer is None else offer.parameter_groups
+    for group in current.lr_ratios if current is not None else {}:
+        if group not in known:
+            listed = ", ".join(known) or "none"
+            raise InvalidSpec(f"the task has no parameter group {group!r}: {listed}", field="current.lr_ratios")
+
+
+def _check_horizons(spec: StudySpec, space: Space, horizon: int, *, sparse: bool) -> None:
+    """Refuse a horizon into which something that will be trained does not fit."""
+    space.check_horizon(horizon)
+    if spec.current is not None:
+        _check_fit("current.schedule", spec.current, horizon)
+    for name in baseline_names(spec, sparse=sparse):
+        _check_fit(f"baseline {name}", BASELINES[name], horizon)
+
+
+def _check_fit(where: str, candidate: Candidate, horizon: int) -> None:
+    try:
+        check_horizon(candidate.schedule, horizon)
+    except HorizonTooShort as problem:
+        ours = where.startswith("baseline")
+        field = "horizon" if ours or problem.field in (None, "horizon") else f"{where}.{problem.field}"
+        detail = f"{where}: {problem.detail}" if ours else problem.detail
+        raise HorizonTooShort(detail, field=field, least_steps=problem.least_steps) from None
+    except InvalidSpec as problem:
+        raise InvalidSpec(problem.detail, field=where) from None
+
+
+# The task's own parameters
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+def check_params(params: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Check a task's parameters against what of JSON Schema an offer may use: names, types, enum and bounds.
+
+    Raises:
+        InvalidSpec: field names the parameter (`task.params.noise`).
+    """
+    known: Mapping[str, Any] = schema.get("properties", {})
+    for name in schema.get("required", []):
+        if name not in params:
+            raise InvalidSpec("this parameter of the task is required", field=f"task.params.{name}")
+    for name, value in params.items():
+        if name in known:
+            _check_param(f"task.params.{name}", value, known[name])
+        elif schema.get("additionalProperties") is not True:
+            listed = ", ".join(known) or "it takes none"
+            raise InvalidSpec(f"the task has no parameter {name!r}: {listed}", field=f"task.params.{name}")
+
+
+def _check_param(field: str, value: Any, schema: Mapping[str, Any]) -> None:
+    kinds = schema.get("type", list(_TYPES))
+    names = [kinds] if isinstance(kinds, str) else list(kinds)
+    if not any(_is_of_type(value, name) for name in names):
+        raise InvalidSpec(f"{value!r} is not of type {' or '.join(names)}", field=field)
+    if "enum" in schema and value not in schema["enum"]:
+        raise InvalidSpec(f"{value!r} is none of {schema['enum']}", field=field)
+    if isinstance(value, int | float):
+        _check_bounds(field, value, schema)
+
+
+def _is_of_type(value: Any, name: str) -> bool:
+    if isinstance(value, bool):
+        return name == "boolean"
+    return isinstance(value, _TYPES.get(name, (object,)))
+
+
+_REFUSALS: Mapping[str, Callable[[float, float], bool]] = {
+    "minimum": operator.lt,
+    "exclusiveMinimum": operator.le,
+    "maximum": operator.gt,
+    "exclusiveMaximum": operator.ge,
+}
+"""By keyword of JSON Schema: what a value must not be to its bound."""
+
+
+def _check_bounds(field: str, value: float, schema: Mapping[str, Any]) -> None:
+    for name, is_beyond in _REFUSALS.items():
+        if name in schema and is_beyond(value, schema[name]):
+            raise InvalidSpec(f"{value} is beyond the {name} {schema[name]}", field=field)

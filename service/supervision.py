@@ -1,0 +1,95 @@
+"""A part of the service as a child process: started again when it dies, gone when its parent is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A child that lived so long is started again without a long pause."""
+STOP_SECONDS = 15.0
+"""How long a child may take to stop before it is killed; the store bears that at any moment."""
+
+
+class Supervised:
+    """Keeps one command running in a child process from `start` to `stop`.
+
+    The child's standard input is a pipe that nobody writes to: it ends when this process does, however it ends, and
+    the child takes that as its signal to stop (`stop_with_parent`).
+    """
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._environment = dict(environment)
+        self._stopping = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="supervision", daemon=True)
+
+    def start(self) -> None:
+        """Start the child and watch it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the child gracefully and wait until it is gone; after 15 s it is killed."""
+        with self._lock:
+            self._stopping.set()
+            child = self._child
+        if child is None:
+            return
+        if child.stdin is not None:
+            child.stdin.close()
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def _keep(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while (child := self._spawn()) is not None:
+            started = time.monotonic()
+            code = child.wait()
+            steady = time.monotonic() - started > STEADY_SECONDS
+            pause = FIRST_PAUSE_SECONDS if steady else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if self._stopping.is_set():
+                return
+            log.warning("%s ended with %d, starting it again in %.1f s", self._command[-1], code, pause)
+            self._stopping.wait(pause)
+
+    def _spawn(self) -> subprocess.Popen[bytes] | None:
+        with self._lock:
+            if self._stopping.is_set():
+                return None
+            self._child = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.PIPE)
+            return self._child
+
+
+def command_for(part: str) -> list[str]:
+    """Return the command that runs one part of the service under the same interpreter, bound to its parent."""
+    return [sys.executable, "-m", "service", "--with-parent", "--only", part]
+
+
+def stop_with_parent(stop: Callable[[], None], stream: IO[bytes] | None = None) -> None:
+    """Call `stop` once the parent's end of `stream` (standard input) is closed; leave after 15 s at the latest."""
+    source = stream or sys.stdin.buffer
+
+    def watch() -> None:
+        source.read()
+        stop()
+        # The store bears an end at any moment; a part that hangs must not outlive its parent.
+        last = threading.Timer(STOP_SECONDS, os._exit, args=(1,))
+        last.daemon = True
+        last.start()
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
