@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .candidate import Candidate
 from .modifiers import Warmup
-from .optimizers import SGD, Adam, AdamW
+from .optimizers import SGD, Adagrad, Adam, AdamW, NAdamW, ScheduleFreeAdamW, SparseAdam
 from .schedules import Constant, Cosine, Linear, Multistep, OneCycle
 
 _WARMUP = Warmup(fraction=0.05)
@@ -19,6 +19,12 @@ BASELINES: dict[str, Candidate] = {
     "sgd-step": Candidate(optimizer=_SGD, initial_lr=0.1, schedule=Multistep(milestones=[0.5, 0.75], gamma=0.1)),
     "adam-constant": Candidate(optimizer=Adam(), initial_lr=1e-3, schedule=Constant()),
     "onecycle": Candidate(optimizer=_SGD, initial_lr=0.1, schedule=OneCycle()),
+    "nadamw-warmup-cosine": Candidate(optimizer=NAdamW(), initial_lr=1e-3, schedule=Cosine(warmup=_WARMUP)),
+    "schedule-free-adamw": Candidate(
+        optimizer=ScheduleFreeAdamW(), initial_lr=2.5e-3, schedule=Constant(warmup=_WARMUP)
+    ),
+    "sparse-adam-constant": Candidate(optimizer=SparseAdam(), initial_lr=1e-3, schedule=Constant()),
+    "adagrad-constant": Candidate(optimizer=Adagrad(), initial_lr=1e-2, schedule=Constant()),
 }
 """Every baseline that a confirmation may name, in the catalogue's order."""
 

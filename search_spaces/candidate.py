@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .model import Model
 from .optimizers import AnyOptimizer
 from .schedules import AnySchedule
+from .searched import refuse
 
 PositiveLR = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -22,6 +23,15 @@ class Candidate(Model):
     schedule: AnySchedule
     lr_ratios: dict[str, PositiveLR] = {}
     """Factors on the initial LR by the task's parameter group."""
+
+    @model_validator(mode="after")
+    def _schedule_fits_the_optimizer(self) -> Candidate:
+        optimizer, schedule = self.optimizer, self.schedule
+        if optimizer.constant_only and (schedule.kind != "constant" or schedule.restarts is not None):
+            raise refuse("schedule", f"{optimizer.kind} goes with the schedule constant (and a warm-up) only")
+        if schedule.kind == "script" and optimizer.kind != "script":
+            raise refuse("schedule", "a script's own schedule goes with its own optimizer")
+        return self
 
     def with_lr(self, factor: float) -> Candidate:
         """Return the same candidate at `factor` times its initial LR."""

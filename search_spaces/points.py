@@ -17,7 +17,7 @@ from .candidate import Candidate
 from .model import Model
 from .modifiers import Restarts, Warmup
 from .optimizers import OPTIMIZERS
-from .problems import HorizonTooShort
+from .problems import InvalidSpec
 from .ranges import AnyRange, Choice, IntRange, Scalar
 from .schedules import FAMILIES, Schedule, check_horizon
 from .searched import Searched
@@ -110,6 +110,7 @@ class Space(Model):
 
         Raises:
             HorizonTooShort: field says which range asks for more (`space.schedules.one_cycle.peak_fraction`).
+            InvalidSpec: a formula goes below 0 somewhere.
         """
         for kind, ranges in self.schedules.items():
             for corner in corners(FAMILIES[kind], ranges):
@@ -123,11 +124,11 @@ class Space(Model):
             extremes["restarts"] = _longest(self.restarts, Restarts, "count", 1)
         try:
             check_horizon(body.model_copy(update=extremes), horizon)
-        except HorizonTooShort as problem:
+        except InvalidSpec as problem:
             field = problem.field or "horizon"
             inside = field if field.startswith(("warmup", "restarts")) else f"schedules.{body.kind}.{field}"
-            named = "horizon" if field == "horizon" else f"space.{inside}"
-            raise HorizonTooShort(problem.detail, field=named, least_steps=problem.least_steps) from None
+            problem.field = field if field == "horizon" else f"space.{inside}"
+            raise
 
     def _fitted(self, values: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
         """Walk along given values, each put exactly onto its range; None where one does not fit."""
@@ -203,12 +204,12 @@ NONE_OF_IT: Mapping[str, tuple[Scalar, ...]] = {"warmup": (0,), "restarts": (1,)
 
 def takes(family: type[Schedule] | Schedule, part: str, ranges: Ranges) -> bool:
     """Tell whether a modifier is searched with this family."""
-    return bool(ranges) and part not in family.refuses
+    return bool(ranges) and part not in family.refuses and part not in family.left_out
 
 
 def in_order(ranges: Ranges, names: Sequence[str]) -> Ranges:
-    """Return ranges in the order of `names`: JSON objects come back from a database in any order."""
-    return {name: ranges[name] for name in names if name in ranges}
+    """Return ranges in the order of `names`, then by name: JSON objects come back from a database in any order."""
+    return {name: ranges[name] for name in [*names, *sorted(ranges)] if name in ranges}
 
 
 def corners(spec: type[Searched], ranges: Ranges, most: int = 256) -> list[dict[str, Scalar]]:

@@ -35,6 +35,11 @@ class Searched(Model):
         return [*cls.ranges, *further]
 
     @classmethod
+    def knows(cls, name: str) -> bool:
+        """Tell whether a space may give parameter `name` a range."""
+        return name in cls.parameters()
+
+    @classmethod
     def is_active(cls, name: str, drawn: Mapping[str, Scalar]) -> bool:
         """Tell whether parameter `name` means anything beside those already drawn."""
         _ = name, drawn
@@ -48,3 +53,24 @@ class Searched(Model):
     def to_params(self) -> dict[str, Any]:
         """Return the value of every searchable parameter."""
         return {name: getattr(self, name) for name in self.parameters()}
+
+
+def numbered(name: str, range_: AnyRange, most: int) -> dict[str, AnyRange]:
+    """Return the ranges of a list's searched members: name_1 ... name_{most}."""
+    return {f"{name}_{i}": range_ for i in range(1, most + 1)}
+
+
+def numbers(params: Mapping[str, Scalar], name: str, count: int) -> list[float]:
+    """Return the drawn members name_1 ... name_{count} of a list."""
+    return [number(params[f"{name}_{i}"]) for i in range(1, count + 1)]
+
+
+def number(value: Scalar) -> float:
+    """Return a drawn value that is a number by its range."""
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def whole(value: Scalar) -> int:
+    """Return a drawn value that is a whole number by its range."""
+    return int(number(value))

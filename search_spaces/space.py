@@ -112,7 +112,8 @@ def _schedules(spec: SpaceSpec, preset: Preset, optimizers: Sequence[str]) -> di
 
 def _schedule_ranges(kind: str, given: Ranges) -> Ranges:
     cls, field = FAMILIES[kind], f"space.schedules.{kind}"
-    ranges = _merged(field, given, dict(cls.ranges), cls.parameters(), cls)
+    known = [*cls.parameters(), *(name for name in given if cls.knows(name) and name not in cls.parameters())]
+    ranges = _merged(field, given, dict(cls.ranges), known, cls)
     _check_ranges(field, cls, ranges)
     return ranges
 
@@ -199,7 +200,8 @@ def _check_point(field: str, spec: type[Model], values: Mapping[str, object]) ->
             spec.model_validate(values)
     except ValidationError as error:
         problem = problem_from_validation(error)
-        raise InvalidSpec(problem.detail, field=field) from None
+        inside = "" if field.endswith(f".{problem.field}") else f"{problem.field}: "
+        raise InvalidSpec(f"{inside}{problem.detail}", field=field) from None
 
 
 def _check_optimizer(field: str, kind: str, sparse: bool, buildable: Collection[str]) -> None:

@@ -42,14 +42,18 @@ class Schedule(Searched):
     reverse: bool = False
     """Whether the body is played backwards: f(T - 1 - t)."""
 
-    formula: ClassVar[str]
+    law: ClassVar[str]
     """f(t) in one line, for the catalogue."""
     source: ClassVar[str]
     """Where the family comes from."""
     also: ClassVar[tuple[str, ...]] = ()
     """Its names elsewhere."""
+    along_the_curve: ClassVar[bool] = False
+    """Whether a spec can be wrong in a way that shows at some step only, where `body` raises InvalidSpec."""
     refuses: ClassVar[Mapping[str, str]] = NOTHING
     """Modifiers that make no sense here, with the reason."""
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    """Modifiers that are allowed but not searched, because the body does the like by itself or is not changed."""
     unsearched: ClassVar[frozenset[str]] = frozenset({"kind", "warmup", "restarts", "reverse"})
 
     @model_validator(mode="after")
@@ -68,9 +72,6 @@ class Schedule(Searched):
         """Say what of the body does not fit into `horizon` steps; None if all does."""
         _ = horizon
         return None
-
-    def refute(self, horizon: int) -> None:
-        """Raise InvalidSpec for what shows only along the whole curve."""
 
     def rise(self, horizon: int) -> int:
         """Return the steps for which the body itself climbs to its peak, as a warm-up does."""

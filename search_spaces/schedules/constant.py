@@ -20,9 +20,10 @@ class Constant(Schedule):
 
     kind: Literal["constant"] = "constant"
 
-    formula = "1"
+    law = "1"
     source = "what training without a schedule does"
     also = ("fixed", "ConstantLR with factor 1")
+    left_out = frozenset({"restarts"})
 
     def body(self, t: Steps, horizon: int) -> Floats:
         """Return ones."""

@@ -27,7 +27,7 @@ class Cosine(Schedule):
     end_factor: Share = 0.0
     cycles: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 0.5
 
-    formula = "e + (1 - e) (1 + cos(2 pi cycles t / T)) / 2, e = end_factor"
+    law = "e + (1 - e) (1 + cos(2 pi cycles t / T)) / 2, e = end_factor"
     source = "Loshchilov and Hutter, arXiv:1608.03983"
     also = ("CosineAnnealingLR", "CosineDecay", "transformers cosine, whose num_cycles is `cycles`")
     ranges = {"end_factor": Choice(choices=[0.0, 0.01, 0.1])}

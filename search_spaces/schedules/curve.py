@@ -45,7 +45,8 @@ def check_horizon(schedule: Schedule, horizon: int) -> None:
         InvalidSpec: the curve itself shows what is wrong (a negative or non-finite value of an expression).
     """
     _check_fit(schedule, horizon)
-    schedule.refute(horizon - warmup_steps(schedule, horizon))
+    if schedule.along_the_curve:
+        curve(schedule, horizon)
 
 
 def warmup_steps(schedule: Schedule, horizon: int) -> int:

@@ -25,7 +25,7 @@ class Exponential(Schedule):
     kind: Literal["exponential"] = "exponential"
     final_factor: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
-    formula = "final_factor^(t / T)"
+    law = "final_factor^(t / T)"
     source = "eta_0 exp(-k t), the form in which most courses teach decay"
     also = ("ExponentialLR with gamma = final_factor^(1/T)", "ExponentialDecay")
     ranges = {"final_factor": FloatRange(low=1e-4, high=0.5, log=True)}

@@ -23,7 +23,7 @@ class Linear(Schedule):
     start_factor: Share = 1.0
     end_factor: Share = 0.0
 
-    formula = "start_factor + (end_factor - start_factor) t / T"
+    law = "start_factor + (end_factor - start_factor) t / T"
     source = "Li et al., arXiv:1905.04753; Defazio et al., arXiv:2310.07831; Bergsma et al., arXiv:2502.15938"
     also = ("LinearLR", "linear-to-zero", "D2Z", "PolynomialLR with power 1")
     ranges = {"end_factor": Choice(choices=[0.0, 0.01, 0.1])}

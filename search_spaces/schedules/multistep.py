@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from ..model import Fraction
-from ..ranges import Choice, FloatRange, IntRange, Scalar
+from ..ranges import AnyRange, Choice, FloatRange, IntRange, Scalar
+from ..searched import number, numbered, numbers, whole
 from ..steps import whole_steps
 from .base import Floats, Gamma, Schedule, Steps, percent
 
@@ -33,13 +34,13 @@ class Multistep(Schedule):
     milestones: Annotated[list[Fraction], Field(min_length=1, max_length=1000)]
     gamma: Gamma = 0.1
 
-    formula = "gamma^(number of milestones <= t)"
+    law = "gamma^(number of milestones <= t)"
     source = "He et al., arXiv:1512.03385"
     also = ("MultiStepLR", "MultiStepDecay")
     unsearched = Schedule.unsearched | {"milestones"}
-    ranges = {
+    ranges: ClassVar[Mapping[str, AnyRange]] = {
         "count": IntRange(low=1, high=MOST_SEARCHED),
-        **{f"milestone_{i}": FloatRange(low=0.3, high=0.95, log=False) for i in range(1, MOST_SEARCHED + 1)},
+        **numbered("milestone", FloatRange(low=0.3, high=0.95, log=False), MOST_SEARCHED),
         "gamma": Choice(choices=[0.1, 0.2, 0.3]),
     }
 
@@ -64,19 +65,15 @@ class Multistep(Schedule):
     @classmethod
     def is_active(cls, name: str, drawn: Mapping[str, Scalar]) -> bool:
         """Leave out the milestones beyond `count`."""
-        return not name.startswith("milestone_") or int(name.removeprefix("milestone_")) <= _count(drawn)
+        return not name.startswith("milestone_") or int(name.rpartition("_")[2]) <= whole(drawn["count"])
 
     @classmethod
     def from_params(cls, params: Mapping[str, Scalar]) -> Self:
         """Sort the drawn milestones into a spec."""
-        milestones = sorted(float(params[f"milestone_{i}"] or 0) for i in range(1, _count(params) + 1))
-        return cls(milestones=milestones, gamma=float(params["gamma"] or 0))
+        milestones = numbers(params, "milestone", whole(params["count"]))
+        return cls(milestones=sorted(milestones), gamma=number(params["gamma"]))
 
     def to_params(self) -> dict[str, Any]:
         """Return count and milestones under the names of the search."""
         named = {f"milestone_{i}": share for i, share in enumerate(self.milestones, 1)}
         return {"count": len(self.milestones), **named, "gamma": self.gamma}
-
-
-def _count(params: Mapping[str, Scalar]) -> int:
-    return int(params["count"] or 0)

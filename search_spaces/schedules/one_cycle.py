@@ -38,7 +38,7 @@ class OneCycle(Schedule):
     anneal: Literal["cos", "linear"] = "cos"
     three_phase: bool = False
 
-    formula = "from 1/div up to 1 at t = peak_fraction T - 1, down to 1/(div final_div) at t = T - 1"
+    law = "from 1/div up to 1 at t = peak_fraction T - 1, down to 1/(div final_div) at t = T - 1"
     source = "Smith and Topin, arXiv:1708.07120"
     also = ("OneCycleLR, whose max_lr is the initial LR",)
     refuses = OWN_RISE

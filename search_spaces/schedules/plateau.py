@@ -49,7 +49,7 @@ class Plateau(Schedule):
     min_factor: Share = 0.0
     flavour: Flavour = "torch"
 
-    formula = "times factor, whenever more than patience evaluations in a row brought nothing better"
+    law = "times factor, whenever more than patience evaluations in a row brought nothing better"
     source = "ReduceLROnPlateau of torch, of Keras, of Paddle"
     also = ("ReduceLROnPlateau", "ReduceOnPlateau")
     refuses = {

@@ -23,7 +23,7 @@ class Rex(Schedule):
     kind: Literal["rex"] = "rex"
     beta: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 0.5
 
-    formula = "(1 - u) / (1 - (1 - beta) u), u = t / T"
+    law = "(1 - u) / (1 - (1 - beta) u), u = t / T"
     source = "Chen et al., arXiv:2107.04197 (beta 0.5); with beta free: arXiv:2603.10301"
     also = ("REX",)
     ranges = {"beta": FloatRange(low=0.1, high=10.0, log=True)}

@@ -26,7 +26,7 @@ class Step(Schedule):
     step_size: Fraction
     gamma: Gamma = 0.1
 
-    formula = "gamma^floor(t / s), s = step_size T in whole steps"
+    law = "gamma^floor(t / s), s = step_size T in whole steps"
     source = "the recipes of Krizhevsky et al. 2012 and He et al., arXiv:1512.03385"
     also = ("StepLR", "StepDecay")
     ranges = {

@@ -33,7 +33,7 @@ class Wsd(Schedule):
     shape: Shape = "linear"
     end_factor: Share = 0.0
 
-    formula = "1, then the decay from 1 to end_factor over the last decay_fraction T steps"
+    law = "1, then the decay from 1 to end_factor over the last decay_fraction T steps"
     source = "MiniCPM, arXiv:2404.06395; Haegele et al., arXiv:2405.18392 (shape sqrt); Zhai et al., arXiv:2106.04560"
     also = ("warmup-stable-decay", "trapezoidal", "cooldown")
     ranges = {"decay_fraction": FloatRange(low=0.1, high=0.5, log=False)}
