@@ -13,9 +13,9 @@ import click
 from .checkout import find_checkout
 from .client import Client
 from .demo import TRIALS, show_demo
+from .pace import ENDED
 from .parts import Parts
 from .settings import PartsSettings
-from .waiting import ENDED
 
 CHECK_SECONDS = 0.5
 

@@ -66,7 +66,7 @@ def _opening(settings: PartsSettings, trials: int) -> Iterable[RenderableType]:
     yield Text("Étude demo: which optimizer, learning rate and schedule train a small network best?", style="bold")
     yield (
         f"Task {TASK} (handwritten digits, shifted and noisy), {trials} trials, then the best two and the\n"
-        f"baselines again on {SEEDS} fresh seeds. This takes two to three minutes on two cores."
+        f"baselines again on {SEEDS} fresh seeds. On two cores this takes about half a minute."
     )
     yield from _addresses(settings)
     yield ""

@@ -11,6 +11,7 @@ WINDOW = 12
 """Trials that the rate is taken over: the first ones of a study are full-length baselines and slower than the rest."""
 DEFAULT_BASELINES = 3
 CONFIRMING = {"confirming", "confirming_paused"}
+ENDED = {"done", "stopped", "failed"}
 
 
 class Rate:
@@ -63,7 +64,7 @@ class Pace:
 def planned_confirmation(view: StudyView) -> int:
     """Trials that the confirmation will take: those that are there, else what the spec asks for."""
     there = everything(view.confirmation)
-    return there if view.state in CONFIRMING and there else _asked_for(view.spec)
+    return there if view.state in CONFIRMING | ENDED and there else _asked_for(view.spec)
 
 
 def everything(counts: Counts) -> int:

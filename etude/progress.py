@@ -15,7 +15,7 @@ from rich.text import Text
 
 from search_spaces.results import StudyView
 
-from .pace import CONFIRMING, planned_confirmation
+from .pace import CONFIRMING, ENDED, planned_confirmation
 
 PLAIN_SECONDS = 5.0
 
@@ -82,14 +82,14 @@ class LiveBar(Silence):
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
-        self._last: StudyView | None = None
+        self._confirming = False
 
     def show(self, view: StudyView, seconds_left: float | None) -> None:
-        """Redraw the bar."""
-        if self._last is not None and (self._last.state in CONFIRMING) != (view.state in CONFIRMING):
-            self._live.console.print(_bar(self._last.model_copy(update={"counts": view.counts}), None))
-        self._last = view
-        self._live.update(_bar(view, seconds_left), refresh=True)
+        """Redraw the bar; a study that has ended keeps the bar of its last phase."""
+        if view.state in CONFIRMING and not self._confirming:
+            self._live.console.print(_bar(view, None, confirming=False))
+        self._confirming = view.state in CONFIRMING or (view.state in ENDED and self._confirming)
+        self._live.update(_bar(view, seconds_left, confirming=self._confirming), refresh=True)
 
     def note(self, text: str) -> None:
         """Print the text above the bar."""
@@ -118,23 +118,20 @@ def stderr_console() -> Console:
 
 
 def headline(view: StudyView) -> str:
-    """Say the phase and how far it is: "search 23/40"."""
-    phase, ended, planned = _phase(view)
-    return f"{phase} {ended}/{planned}"
+    """Say the phase and how far it is: "search 23/40"; an ended study is called by its state."""
+    phase, ended, planned = _phase(view, view.state in CONFIRMING)
+    return f"{view.state if view.state in ENDED else phase} {ended}/{planned}"
 
 
-def tally(view: StudyView) -> str:
-    """Count the phase's trials in words, with the best search score so far."""
-    counts = view.confirmation if view.state in CONFIRMING else view.counts
-    words = [f"{counts.complete} complete"]
-    if view.state not in CONFIRMING:
-        words.append(f"{counts.pruned} pruned")
-    words.append(f"{counts.leased} running")
-    if counts.failed:
-        words.append(f"{counts.failed} failed")
-    if view.counts.foreign and view.state not in CONFIRMING:
-        words.append(f"{view.counts.foreign} foreign")
-    if view.best is not None and view.state not in CONFIRMING:
+def tally(view: StudyView, *, confirming: bool | None = None) -> str:
+    """Count the trials of a phase (default: the one that the study is in) in words, with the best search score."""
+    if view.state in CONFIRMING if confirming is None else confirming:
+        counts = view.confirmation
+        return ", ".join([f"{counts.complete} complete", f"{counts.leased} running", *_if_any(counts.failed, "failed")])
+    counts = view.counts
+    words = [f"{counts.complete} complete", f"{counts.pruned} pruned", f"{counts.leased} running"]
+    words += [*_if_any(counts.failed, "failed"), *_if_any(counts.foreign, "foreign")]
+    if view.best is not None:
         words.append(f"best {view.metric or 'value'} {view.best.value:.4g}")
     return ", ".join(words)
 
@@ -153,21 +150,23 @@ def say_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _phase(view: StudyView) -> tuple[str, int, int]:
-    if view.state in CONFIRMING:
-        planned = planned_confirmation(view)
-        return "confirmation", view.confirmation.ended, planned
-    if view.state in {"queued", "paused"}:
-        return f"search ({view.state})", view.counts.ended, view.budget.trials
-    return "search", view.counts.ended, view.budget.trials
+def _phase(view: StudyView, confirming: bool) -> tuple[str, int, int]:
+    if confirming:
+        return "confirmation", view.confirmation.ended, planned_confirmation(view)
+    waiting = f" ({view.state})" if view.state in {"queued", "paused"} else ""
+    return f"search{waiting}", view.counts.ended, view.budget.trials
+
+
+def _if_any(count: int, word: str) -> list[str]:
+    return [f"{count} {word}"] if count else []
 
 
 def _left(seconds: float | None, before: str) -> str:
     return "" if seconds is None else f"{before}about {say_seconds(seconds)} left"
 
 
-def _bar(view: StudyView, seconds_left: float | None) -> Group:
-    phase, ended, planned = _phase(view)
+def _bar(view: StudyView, seconds_left: float | None, *, confirming: bool) -> Group:
+    phase, ended, planned = _phase(view, confirming)
     line = Table.grid(padding=(0, 2))
     line.add_row(
         Text(f"{phase:<12}", style="bold"),
@@ -175,4 +174,4 @@ def _bar(view: StudyView, seconds_left: float | None) -> Group:
         f"{ended}/{planned}",
         _left(seconds_left, ""),
     )
-    return Group(line, Text(f"{'':<14}{tally(view)}", style="dim"))
+    return Group(line, Text(f"{'':<14}{tally(view, confirming=confirming)}", style="dim"))

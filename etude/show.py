@@ -48,8 +48,8 @@ def candidate_text(answer: Answer) -> Text:
 
 
 def curve_line(lr: Sequence[float]) -> Text:
-    """The LR over the horizon as one line of blocks, with its highest and last value."""
-    return Text(f"{blocks(lr, CURVE_WIDTH)}  LR over {len(lr)} steps, at most {max(lr):.3g}, at last {lr[-1]:.3g}")
+    """The LR over the horizon as a line of blocks, and below it its highest and last value."""
+    return Text(f"{blocks(lr, CURVE_WIDTH)}\nLR over {len(lr)} steps: at most {max(lr):.3g}, at last {lr[-1]:.3g}")
 
 
 def arms_table(answer: Answer) -> Table:

@@ -11,13 +11,12 @@ from search_spaces.problems import StoreUnavailable
 from search_spaces.results import StudyView
 
 from .http import ServiceUnreachable
-from .pace import Pace
+from .pace import ENDED, Pace
 from .progress import Progress, progress_on, say_seconds, stderr_console
 
 if TYPE_CHECKING:
     from .client import Client
 
-ENDED = {"done", "stopped", "failed"}
 LOOK_SECONDS = 0.5
 OUTAGE_SECONDS = 60.0
 COST_SECONDS = 5.0

@@ -158,7 +158,7 @@ def test_submit_and_wait_prints_the_answer(etude: Etude, table: dict[str, object
 
     assert result.exit_code == 0
     assert result.stdout.startswith("Change to this.")
-    assert "search 40/40" in result.stderr
+    assert "done 40/40" in result.stderr
 
 
 def test_waiting_for_a_study_that_fails_ends_with_1(etude: Etude, table: dict[str, object]) -> None:
@@ -185,7 +185,7 @@ def test_best_shows_sentence_candidate_curve_and_arms_best_first(etude: Etude, t
     text = "\n".join(lines)
     assert lines[0] == "Change to this."
     assert "AdamW" in lines[2]
-    assert "LR over 4 steps, at most 0.001, at last 0" in lines[3]
+    assert lines[4] == "LR over 4 steps: at most 0.001, at last 0"
     assert "0.2000 ± 0.0100" in text
     assert text.index("candidate-1") < text.index("sgd-cosine")
     assert "Note: one note" in text

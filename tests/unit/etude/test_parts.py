@@ -136,7 +136,8 @@ def test_parts_die_with_their_parent_even_by_kill_9(tmp_path: Path) -> None:
     """Who started the parts cannot leave them behind."""
     (tmp_path / "waits.py").write_text(WAITS)
     program = (
-        "import time; from pathlib import Path\nfrom etude.parts import Parts; from etude.settings import PartsSettings\n"
+        "import time\nfrom pathlib import Path\nfrom etude.parts import Parts\n"
+        "from etude.settings import PartsSettings\n"
         f"parts = Parts(PartsSettings(data_dir=Path({str(tmp_path)!r})), Path({str(tmp_path)!r}))\n"
         "print(parts.start('first', 'waits').pid, flush=True)\ntime.sleep(600)\n"
     )

@@ -59,13 +59,13 @@ def test_the_finished_search_stays_above_the_confirmation() -> None:
     out, text = console(terminal=True)
 
     with LiveBar(out) as bar:
-        bar.show(study_view(counts={"complete": 38, "leased": 2}), 1.0)
+        bar.show(study_view(counts={"complete": 38, "leased": 2}), None)
         bar.show(study_view("confirming", counts={"complete": 40}, confirmation={"leased": 2, "proposed": 13}), None)
+        bar.show(study_view("done", counts={"complete": 40}, confirmation={"complete": 15}), None)
 
-    shown = text.getvalue()
-    assert "search" in shown
-    assert "40/40" in shown
-    assert "0/15" in shown
+    frames = [line for line in text.getvalue().splitlines() if "/" in line]
+    assert list(dict.fromkeys(frame.split()[-1] for frame in frames)) == ["38/40", "40/40", "0/15", "15/15"]
+    assert "confirmation" in frames[-1]
 
 
 def test_the_display_suits_the_console() -> None:
