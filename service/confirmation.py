@@ -63,7 +63,7 @@ def _tuning(search: Search, place: int, one: Try) -> NewProposal:
         origin=one.origin,
         candidate=one.candidate,
         params=None,
-        seed=derived_seed(search.spec.seed, "tuning", place),
+        seed=search.spec.seed,
         prunable=False,
     )
 
