@@ -12,14 +12,14 @@ from types import FrameType
 import torch
 
 from etude.work import HttpVerbs
-from search_spaces.problems import Problem
+from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import Verbs
 
-from .log import bind, write_to_stderr
+from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
 from .settings import WorkerSettings
 from .tasks import TASKS, named
-from .timing import Stop, Timing
+from .timing import Backoff, Stop, Timing
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,19 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     write_to_stderr()
     torch.set_num_threads(flags.threads)
     settings = WorkerSettings()
-    stop = Stop()
+    timing = Timing(lease=settings.lease_seconds, drain=flags.drain)
+    stop = Stop(timing.grace)
     stop_on_signals(stop)
+    log = bind(ROOT, worker=flags.name)
     try:
-        worker = Worker(
-            flags.name,
-            open_verbs(settings),
-            named(flags.tasks.split(",")),
-            stop=stop,
-            timing=Timing(lease=settings.lease_seconds, drain=flags.drain),
-        )
-        worker.work()
+        tasks = named(flags.tasks.split(","))
+        verbs = verbs_when_there(settings, stop, log)
+        if verbs is not None:
+            Worker(flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.device).work()
     except Problem as problem:
-        bind(__name__, worker=flags.name).warning("refused", code=problem.code, detail=str(problem))
+        log.warning("refused", code=problem.code, detail=str(problem))
         return 1
     return 0
 
@@ -50,9 +48,22 @@ def _parser() -> argparse.ArgumentParser:
     default = f"{socket.gethostname()}-{os.getpid()}"
     parser.add_argument("--name", default=default, help="how studies and logs call it (default: host and pid)")
     parser.add_argument("--tasks", default=",".join(TASKS), help="names of the tasks to offer (default: all)")
+    parser.add_argument("--device", default="cpu", help="where to train, as torch names it (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")
     return parser
+
+
+def verbs_when_there(settings: WorkerSettings, stop: Stop, log: Log) -> Verbs | None:
+    """Return the verbs, waiting for a store that is not there yet; None when asked to stop before."""
+    pauses = Backoff(Timing.first_retry, Timing.longest_retry)
+    while not stop.asked:
+        try:
+            return open_verbs(settings)
+        except StoreUnavailable as problem:
+            log.warning("store_unavailable", detail=problem.detail)
+            stop.idle(pauses.pause())
+    return None
 
 
 def open_verbs(settings: WorkerSettings) -> Verbs:

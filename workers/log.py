@@ -7,6 +7,9 @@ import logging
 import time
 from typing import Any
 
+ROOT = "workers"
+"""The logger above all of this package's."""
+
 
 def bind(name: str, **known: Any) -> Log:
     """Return a log whose events all carry `known`."""
@@ -45,12 +48,14 @@ def _shown(value: Any) -> str:
     return json.dumps(text, ensure_ascii=False) if any(mark in text for mark in ' "=\n\r\t') or not text else text
 
 
-def write_to_stderr(level: str = "INFO") -> None:
-    """Send events to standard error with their time in UTC; called once, by the process's main."""
+def write_to_stderr() -> None:
+    """Send events to standard error with their time in UTC; called once, by the process's main.
+
+    Of libraries only warnings are shown: a line for every request would drown the events.
+    """
     formatter = logging.Formatter("time=%(asctime)s.%(msecs)03dZ level=%(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
     stream = logging.StreamHandler()
     stream.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[stream])
-    # A line a request would drown the events.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[stream])
+    logging.getLogger(ROOT).setLevel(logging.INFO)

@@ -48,9 +48,7 @@ def test_an_element_depends_on_its_counter_only() -> None:
     assert torch.equal(many[:10], few)
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 8}, {"seed": 7 + 2**32}, {"step": 4}, {"stream": 0}, {"layer": 1}]
-)
+@pytest.mark.parametrize("change", [{"seed": 8}, {"seed": 7 + 2**32}, {"step": 4}, {"stream": 0}, {"layer": 1}])
 def test_each_part_of_the_counter_counts(change: dict[str, int]) -> None:
     """Another seed (its high half too), step, stream or layer gives other numbers."""
     place = Place(7, 3, 2, layer=0)
