@@ -15,7 +15,7 @@ from etude.task import offer
 from etude.work import HttpVerbs
 from search_spaces.space import resolve_space
 from search_spaces.study import StudySpec, resolve_study
-from store import Store, open_store
+from store import Store
 from store.proposals import Past, history
 from store.studies import own, submit
 from store.verbs import SqlVerbs
@@ -24,14 +24,6 @@ from tests.studies import add_proposals
 from workers.__main__ import open_verbs
 from workers.settings import WorkerSettings
 from workers.tasks.digits import DigitsMlp
-
-
-@pytest.fixture
-def store(sqlite_url: str) -> Iterator[Store]:
-    """An embedded store."""
-    opened = open_store(sqlite_url)
-    yield opened
-    opened.close()
 
 
 def digits_study(store: Store, steps: int) -> None:
