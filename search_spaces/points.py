@@ -17,7 +17,7 @@ from .candidate import Candidate
 from .model import Model
 from .modifiers import Restarts, Warmup
 from .optimizers import OPTIMIZERS
-from .problems import InvalidSpec
+from .problems import HorizonTooShort, InvalidSpec
 from .ranges import AnyRange, Choice, IntRange, Scalar
 from .schedules import FAMILIES, Schedule, check_horizon
 from .searched import Searched
@@ -127,8 +127,7 @@ class Space(Model):
         except InvalidSpec as problem:
             field = problem.field or "horizon"
             inside = field if field.startswith(("warmup", "restarts")) else f"schedules.{body.kind}.{field}"
-            problem.field = field if field == "horizon" else f"space.{inside}"
-            raise
+            raise _at(field if field == "horizon" else f"space.{inside}", problem) from None
 
     def _fitted(self, values: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
         """Walk along given values, each put exactly onto its range; None where one does not fit."""
@@ -222,6 +221,12 @@ def corners(spec: type[Searched], ranges: Ranges, most: int = 256) -> list[dict[
             grown += [drawn | {name: end} for end in ends] or [drawn]
         found = grown[:most]
     return found
+
+
+def _at(field: str, problem: InvalidSpec) -> InvalidSpec:
+    if isinstance(problem, HorizonTooShort):
+        return HorizonTooShort(problem.detail, field=field, least_steps=problem.least_steps)
+    return InvalidSpec(problem.detail, field=field)
 
 
 def _longest(ranges: Ranges, modifier: type[Warmup | Restarts], first: str, none: float) -> Warmup | Restarts | None:

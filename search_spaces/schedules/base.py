@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
@@ -22,6 +23,9 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """A multiple of the initial LR that the peak is not to exceed."""
 Gamma = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 """What a drop leaves of the LR."""
+
+LEAST_LOGARITHM = -746.0
+"""exp of this is 0 in float64."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 OWN_RISE: Mapping[str, str] = MappingProxyType({"warmup": "it carries a warm-up of its own"})
@@ -86,3 +90,14 @@ class Schedule(Searched):
 def percent(share: float) -> str:
     """Write a fraction as a person reads it: 0.05 as 5 %."""
     return f"{100 * share:.3g} %"
+
+
+def powers(gamma: float, exponents: Steps) -> Floats:
+    """Return gamma^k for whole numbers k >= 0 and gamma in (0, 1]."""
+    if gamma == 1:
+        return np.ones(exponents.shape, dtype=np.float64)
+    # Powers that underflow to 0 are ten times slower than others: look none of them up twice.
+    vanished = math.ceil(LEAST_LOGARITHM / math.log(gamma))
+    most = min(int(exponents.max(initial=0)), vanished)
+    levels = np.float64(gamma) ** np.arange(most + 1)
+    return np.asarray(levels[np.minimum(exponents, most)])

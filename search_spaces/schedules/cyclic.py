@@ -10,7 +10,7 @@ from pydantic import Field
 from ..model import Fraction
 from ..ranges import FloatRange
 from ..steps import whole_steps
-from .base import Floats, Gamma, Schedule, Share, Steps, percent
+from .base import Floats, Gamma, Schedule, Share, Steps, percent, powers
 
 
 class Cyclic(Schedule):
@@ -53,8 +53,8 @@ class Cyclic(Schedule):
 
     def _scale(self, t: Steps, cycle: Steps) -> Floats | float:
         if self.mode == "triangular2":
-            return np.asarray(np.float64(0.5) ** cycle)
-        return np.asarray(np.float64(self.gamma) ** t) if self.mode == "exp_range" else 1.0
+            return powers(0.5, cycle)
+        return powers(self.gamma, t) if self.mode == "exp_range" else 1.0
 
     def phrase(self) -> str:
         """Say how far down, how long and how the height changes."""

@@ -12,7 +12,7 @@ from ..model import Fraction
 from ..ranges import AnyRange, Choice, FloatRange, IntRange, Scalar
 from ..searched import number, numbered, numbers, whole
 from ..steps import whole_steps
-from .base import Floats, Gamma, Schedule, Steps, percent
+from .base import Floats, Gamma, Schedule, Steps, percent, powers
 
 MOST_SEARCHED = 3
 """Milestones that a search places; a spec may have more."""
@@ -54,8 +54,7 @@ class Multistep(Schedule):
     def body(self, t: Steps, horizon: int) -> Floats:
         """Return the staircase."""
         milestones = np.array([whole_steps(share, horizon) for share in self.milestones])
-        levels = np.float64(self.gamma) ** np.arange(len(milestones) + 1)
-        return np.asarray(levels[np.searchsorted(milestones, t, side="right")])
+        return powers(self.gamma, np.searchsorted(milestones, t, side="right"))
 
     def phrase(self) -> str:
         """Say how far the LR drops, and where."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
 from ..model import Fraction
 from ..ranges import Choice, FloatRange
 from ..steps import whole_steps
-from .base import Floats, Gamma, Schedule, Steps, percent
+from .base import Floats, Gamma, Schedule, Steps, percent, powers
 
 
 class Step(Schedule):
@@ -18,6 +16,7 @@ class Step(Schedule):
     step_size: steps between two drops, as a fraction of the horizon T.
     gamma: what each drop leaves of the LR.
 
+    >>> import numpy as np
     >>> Step(step_size=0.5, gamma=0.1).body(np.arange(4), 4).tolist()
     [1.0, 1.0, 0.1, 0.1]
     """
@@ -36,8 +35,7 @@ class Step(Schedule):
 
     def body(self, t: Steps, horizon: int) -> Floats:
         """Return the staircase."""
-        drops = t // whole_steps(self.step_size, horizon)
-        return np.asarray(np.float64(self.gamma) ** drops)
+        return powers(self.gamma, t // whole_steps(self.step_size, horizon))
 
     def phrase(self) -> str:
         """Say how far the LR drops, and how often."""
