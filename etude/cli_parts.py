@@ -31,11 +31,10 @@ def up(workers: int) -> None:
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
     _end_on_signals()
-    client = Client(settings.url, attempts=1)
     with Parts(settings, root) as parts:
         try:
-            parts.start_all(workers, client.is_ready)
-            _say_where(settings, client, workers)
+            parts.start_all(workers)
+            _say_where(settings, workers)
             while True:
                 parts.check()
                 time.sleep(CHECK_SECONDS)
@@ -76,13 +75,13 @@ def worker(arguments: tuple[str, ...]) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "workers", *arguments])  # noqa: S606
 
 
-def _say_where(settings: PartsSettings, client: Client, workers: int) -> None:
+def _say_where(settings: PartsSettings, workers: int) -> None:
     click.echo(f"service    {settings.url}  (API: {settings.url}/docs)")
     click.echo(f"dashboard  {settings.dashboard_url}")
     click.echo(f"store      {settings.store_url}")
     click.echo(f"workers    {workers}; logs of all parts: {settings.logs}")
-    for study in client.list():
-        if study.state not in ENDED:
+    with Client(settings.url) as client:
+        for study in (study for study in client.list() if study.state not in ENDED):
             click.echo(f"goes on    {study.name} ({study.state}, {study.counts.ended}/{study.budget.trials} trials)")
     click.echo("Ctrl-C stops everything and loses nothing.")
 

@@ -11,7 +11,9 @@ import click
 import yaml
 from pydantic import BaseModel
 from rich.console import RenderableType
+from rich.text import Text
 
+from search_spaces.problems import Unsupported
 from search_spaces.results import Answer, TrialState
 from search_spaces.work import Purpose
 
@@ -31,10 +33,11 @@ study_name = click.argument("name")
 @click.option("--seeds", type=int, help="Fresh seeds of the confirmation.")
 @click.option("--seed", type=int, help="Seed of the search.")
 @click.option("--tag", "tags", multiple=True, help="A tag; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Print what the study would do, as JSON, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the answer and print it.")
 @as_json
 @click.pass_obj
-def submit(url: str | None, /, file: IO[str] | None, wait: bool, as_json: bool, **flags: Any) -> None:
+def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, as_json: bool, **flags: Any) -> None:
     """Submit a study: a YAML or JSON FILE (- is stdin), flags, or both; flags win.
 
     \b
@@ -43,6 +46,9 @@ def submit(url: str | None, /, file: IO[str] | None, wait: bool, as_json: bool, 
     """
     spec = _with_flags(_read_spec(file), flags)
     with Client(url) as client:
+        if dry_run:
+            click.echo(json.dumps(client.plan(spec), indent=2, ensure_ascii=False))
+            return
         study = client.submit(spec)
         if wait:
             answer = study.wait()
@@ -50,10 +56,8 @@ def submit(url: str | None, /, file: IO[str] | None, wait: bool, as_json: bool, 
             _fail_unless_final(answer)
             return
         view = study.view()
-        if as_json:
-            _print_json(view)
-        else:
-            click.echo(f"{view.name} is {view.state}: {client.url}/v1/studies/{view.name}")
+        where = f"{client.url}/v1/studies/{view.name}"
+        _show(as_json, view, [Text(f"{view.name} is {view.state}: {where}")])
 
 
 @click.command(short_help="Show one study, or all.")
@@ -172,8 +176,14 @@ def _with_flags(spec: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _show_answer(client: Client, answer: Answer, as_json: bool) -> None:
-    lr = None if as_json or answer.candidate is None else client.curve(answer.study)
-    _show(as_json, answer, answer_parts(answer, lr))
+    _show(as_json, answer, answer_parts(answer, None if as_json else _curve(client, answer)))
+
+
+def _curve(client: Client, answer: Answer) -> list[float] | None:
+    try:
+        return None if answer.candidate is None else client.curve(answer.study)
+    except Unsupported:  # a plateau has no curve before a training has shown one
+        return None
 
 
 def _fail_unless_final(answer: Answer) -> None:

@@ -18,12 +18,11 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from search_spaces.problems import Problem
 from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
 from search_spaces.study import StudySpec
 from search_spaces.work import Purpose
 
-from .http import Http, ServiceUnreachable
+from .http import Http
 from .settings import default_url
 from .studies import Study
 from .waiting import wait_for_end
@@ -79,11 +78,20 @@ class Client:
             InvalidSpec: the spec is refused; `field` says where.
             NameTaken: another study has the name.
         """
-        key = idempotency_key or str(uuid.uuid4())
-        body = json.dumps(spec_fields(spec, **fields))
-        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-        answer = self._http.call("POST", "/v1/studies", content=body, headers=headers)
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        answer = self._http.call("POST", "/v1/studies", json=spec_fields(spec, **fields), headers=headers)
         return Study(self, StudyView.model_validate(answer.json()).name)
+
+    def plan(self, spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
+        """Return what the study would do, without submitting it: horizon, rungs, space, first trials, trainings.
+
+        Raises:
+            InvalidSpec: the spec would be refused; `field` says where.
+            NameTaken: another study has the name.
+        """
+        wish = spec_fields(spec, **fields)
+        plan: dict[str, Any] = self._http.call("POST", "/v1/studies", json=wish, params={"dry_run": "true"}).json()
+        return plan
 
     def study(self, name: str) -> Study:
         """Return the study `name`, which has to exist.
@@ -168,13 +176,6 @@ class Client:
     def list(self, *, state: StudyState | None = None, tag: str | None = None) -> Iterator[StudyView]:
         """Go through the studies, page by page, latest first."""
         return self._pages("/v1/studies", StudyView, state=state, tag=tag)
-
-    def is_ready(self) -> bool:
-        """Tell whether the service answers and reaches its store."""
-        try:
-            return self._http.call("GET", "/readyz").is_success
-        except (Problem, ServiceUnreachable):
-            return False
 
     def close(self) -> None:
         """Close the connections."""

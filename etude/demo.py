@@ -37,11 +37,11 @@ def show_demo(settings: PartsSettings, root: Path, *, trials: int = TRIALS, work
     Raises:
         PartFailed: a part has ended, or the study did not come to an answer.
     """
-    own = _own_settings(settings)
+    own = own_settings(settings)
     console = stdout_console()
     with Parts(own, root) as parts, Client(own.url) as client:
         _print(console, _opening(own, trials))
-        parts.start_all(workers, Client(own.url, attempts=1).is_ready)
+        parts.start_all(workers)
         study = client.submit(name=STUDY, task=TASK, trials=trials, confirmation={"seeds": SEEDS}, tags=["demo"])
         answer = study.wait()
         view = study.view()
@@ -52,8 +52,8 @@ def show_demo(settings: PartsSettings, root: Path, *, trials: int = TRIALS, work
     return answer
 
 
-def _own_settings(settings: PartsSettings) -> PartsSettings:
-    """A store of its own, so that no demo meets another's study; free ports where the usual ones are taken."""
+def own_settings(settings: PartsSettings) -> PartsSettings:
+    """Give a demo a store of its own, so that none meets another's study, and free ports for those that are taken."""
     place = settings.data_dir / "demo" / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     ports = [
         port if is_free(settings.host, port) else free_port(settings.host)

@@ -78,6 +78,14 @@ class Http:
         )
 
 
+def is_ready(url: str) -> bool:
+    """Tell whether a service answers at `url` and reaches its store, asking once."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5.0, trust_env=not _is_local(url)).is_success
+    except httpx.TransportError:
+        return False
+
+
 def _may_be_sent_again(error: httpx.TransportError, repeatable: bool) -> bool:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False

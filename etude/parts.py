@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from .http import is_ready
 from .settings import PartsSettings
 
 GRACE_SECONDS = 20.0
@@ -119,7 +120,7 @@ class Parts:
         self._parts.append(part)
         return part
 
-    def start_all(self, workers: int, is_ready: Callable[[], bool]) -> None:
+    def start_all(self, workers: int) -> None:
         """Start the service, wait for it, then start the dashboard and the workers.
 
         One after the other, because the service brings the store's tables up to date.
@@ -129,13 +130,22 @@ class Parts:
             PartFailed: a part has ended while starting, or the service is not ready in time.
         """
         check_ports(self.settings)
-        self.start("service", "service")
-        self.wait_until(is_ready, "the service is not ready")
+        self.start_service()
         self.start("dashboard", "service", "--only", "dashboard")
         for number in range(1, workers + 1):
             self.start(f"worker-{number}", "workers")
         address = (self.settings.host, self.settings.dashboard_port)
         self.wait_until(lambda: is_listening(address), "the dashboard is not ready")
+
+    def start_service(self, environ: Mapping[str, str] | None = None) -> Part:
+        """Start the service and wait until it answers, with `environ` over the settings' variables.
+
+        Raises:
+            PartFailed: it has ended while starting, or is not ready in time.
+        """
+        service = self.start("service", "service", environ=environ)
+        self.wait_until(lambda: is_ready(self.settings.url), "the service is not ready")
+        return service
 
     def wait_until(self, reached: Callable[[], bool], otherwise: str, *, seconds: float = START_SECONDS) -> None:
         """Wait for `reached()` while every part lives.
@@ -160,6 +170,13 @@ class Parts:
             if part.exit_status is not None:
                 raise PartFailed(_obituary(part))
 
+    def kill(self, part: Part) -> None:
+        """End one part as a crash does, and look after it no more."""
+        self._parts.remove(part)
+        part.end_group()
+        assert part.process is not None
+        part.process.wait()
+
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """End every part: SIGTERM, so that workers give their trials back; after the grace SIGKILL."""
         for part in self._parts:
@@ -170,11 +187,8 @@ class Parts:
                 time.sleep(0.05)
         finally:
             # Also on a second Ctrl-C during the grace: leases expire, so even a kill loses nothing.
-            for part in self._parts:
-                part.end_group()
-                assert part.process is not None
-                part.process.wait()
-            self._parts.clear()
+            for part in list(self._parts):
+                self.kill(part)
 
 
 def check_ports(settings: PartsSettings) -> None:

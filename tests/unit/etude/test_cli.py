@@ -100,6 +100,20 @@ def test_submit_takes_flags(etude: Etude, table: dict[str, object]) -> None:
     ]  # fmt: skip
 
 
+def test_a_dry_run_prints_the_plan(etude: Etude, table: dict[str, object]) -> None:
+    """Nothing is submitted: the request says so."""
+
+    def plan(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["dry_run"] == "true"
+        return says({"name": "mine", "horizon_steps": 510})
+
+    table["POST /v1/studies"] = plan
+
+    result = etude("submit", "--task", "digits-noisy", "--dry-run")
+
+    assert json.loads(result.stdout) == {"name": "mine", "horizon_steps": 510}
+
+
 def test_flags_win_over_the_file(etude: Etude, table: dict[str, object], tmp_path: Path) -> None:
     """A YAML file is the study; flags change single fields and leave their neighbours."""
     file = tmp_path / "study.yaml"
