@@ -9,14 +9,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from search_spaces.problems import Problem
 
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from store import Store
 
 PARTS = ("api", "coordinator", "clock", "dashboard")
 START_FAILED = 1
@@ -28,14 +32,15 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that the arguments name until SIGTERM or SIGINT; return the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("service").setLevel(logging.INFO)
     try:
         settings = _settings(options)
     except ValidationError as error:
         return _say_wrong_settings(error)
     stop = threading.Event()
     if options.with_parent:
-        _stop_with_parent(stop)
+        _stop_with_parent()
     try:
         return _run(options.only, settings, stop)
     except (Problem, OSError) as error:
@@ -65,12 +70,11 @@ def _say_wrong_settings(error: ValidationError) -> int:
     return WRONG_SETTINGS
 
 
-def _stop_with_parent(stop: threading.Event) -> None:
+def _stop_with_parent() -> None:
     from .supervision import stop_with_parent
 
     # A signal, so that a server that waits for connections hears of it too.
     stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    _ = stop
 
 
 def _run(part: str | None, settings: Settings, stop: threading.Event) -> int:
@@ -163,14 +167,11 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve_http(settings: Settings, listener: socket.socket, store: object) -> None:
+def _serve_http(settings: Settings, listener: socket.socket, store: Store) -> None:
     import uvicorn
-
-    from store import Store
 
     from .app import create_app
 
-    assert isinstance(store, Store)
     port = listener.getsockname()[1]
     ready = f"Étude: {_address(settings.host, port)} (API at /docs)"
 
@@ -181,7 +182,12 @@ def _serve_http(settings: Settings, listener: socket.socket, store: object) -> N
 
     application = create_app(store, settings)
     options = uvicorn.Config(
-        application, access_log=False, log_level="warning", lifespan="off", timeout_graceful_shutdown=10
+        application,
+        access_log=False,
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=10,
     )
     Server(options).run(sockets=[listener])
 
@@ -189,8 +195,6 @@ def _serve_http(settings: Settings, listener: socket.socket, store: object) -> N
 def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-
-_Stop = Callable[[], None]
 
 if __name__ == "__main__":
     sys.exit(main())

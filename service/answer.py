@@ -39,19 +39,23 @@ def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds
 
 
 def _interim_sentence(view: StudyView, best: Candidate | None) -> str:
-    why = f": {view.reason}" if view.reason else ""
     known = "Nothing is complete yet" if best is None else f"Best so far, not confirmed: {describe(best)}"
-    ended, budget = view.counts.ended, view.budget.trials
+    return f"{_standing(view)}. {known}."
+
+
+def _standing(view: StudyView) -> str:
+    """Say how far the study has come."""
     if view.state == "queued":
-        return f"Waiting for a worker that offers the task {view.spec.task.name}."
+        return f"The study waits for a worker that offers the task {view.spec.task.name}"
     if view.state in ("stopped", "failed"):
-        return f"The study {view.state} before anything was confirmed{why}. {known}."
+        why = f": {view.reason}" if view.reason else ""
+        return f"The study {view.state} before anything was confirmed{why}"
+    paused = "paused" if view.state.endswith("paused") else "under way"
     if STATUS_OF[view.state] == "confirming":
-        done, planned = view.confirmation.ended, view.confirmation
-        total = done + planned.proposed + planned.leased
-        return f"The confirmation is under way ({done} of {total} trainings so far). {known}."
-    paused = "paused" if view.state == "paused" else "under way"
-    return f"The search is {paused} ({ended} of {budget} trials). {known}."
+        done = view.confirmation.ended
+        known = done + view.confirmation.proposed + view.confirmation.leased
+        return f"The confirmation is {paused}" + (f" ({done} of {known} trainings)" if known else "")
+    return f"The search is {paused} ({view.counts.ended} of {view.budget.trials} trials)"
 
 
 # What every answer says of its study

@@ -100,7 +100,7 @@ def _final_sentence(
 ) -> str:
     advice = _advice(arms, judged)
     evidence = _evidence(search, judged)
-    where = f"It holds for {view.spec.task.name} at {search.resolved.horizon_steps} steps"
+    where = f"This holds for the task {view.spec.task.name} at {search.resolved.horizon_steps} steps"
     cost = (
         f"the search took {_seconds(compute.search)} and the confirmation {_seconds(compute.confirmation)} "
         "of worker time"

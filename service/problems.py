@@ -72,7 +72,7 @@ def problem_from_rows(rows: Sequence[Row], body: Any) -> Problem:
     The first row that is about what was sent decides, all of them are in `errors`; a problem that a validator
     raised keeps its code.
     """
-    if any(row["type"] in ("json_invalid", "model_attributes_type") and len(row["loc"]) <= 2 for row in rows):
+    if any(_is_no_object(row) for row in rows):
         return InvalidSpec("the body has to be one JSON object, with Content-Type: application/json")
     placed = _meant([(_field(row, body), row) for row in rows])
     listed = [{"field": field_path(place), "detail": _detail(row)} for place, row in placed]
@@ -81,6 +81,12 @@ def problem_from_rows(rows: Sequence[Row], body: Any) -> Problem:
     if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
         return HorizonTooShort(cause.problem.detail, field=field_path(place), least_steps=cause.problem.least_steps)
     return InvalidSpec(listed[0]["detail"], field=listed[0]["field"], errors=listed)
+
+
+def _is_no_object(row: Row) -> bool:
+    if row["type"] == "json_invalid":
+        return True
+    return tuple(row["loc"]) == ("body",) and row["type"] in ("missing", "model_attributes_type")
 
 
 def _meant(placed: list[tuple[Location, Row]]) -> list[tuple[Location, Row]]:

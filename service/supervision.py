@@ -71,7 +71,10 @@ class Supervised:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            self._child = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.PIPE)
+            # A session of its own: Ctrl-C in a terminal is for this process, which then ends the child in order.
+            self._child = subprocess.Popen(
+                self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
+            )
             return self._child
 
 
