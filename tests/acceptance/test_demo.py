@@ -32,6 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
         capture_output=True,
         text=True,
         timeout=280,
+        check=False,
     )
     (place,) = (settings.data_dir / "demo").iterdir()
     return place, done, time.monotonic() - begun
@@ -68,7 +69,7 @@ def test_the_closing_page_holds_everything_that_is_promised(
     assert answer.candidate is not None
     assert f'"initial_lr": {answer.candidate.initial_lr!r}' in done.stdout
     assert f"LR over {answer.horizon} steps" in done.stdout
-    assert re.search(r"[▁▂▃▄▅▆▇█]{50}", done.stdout)
+    assert re.search(r"[▁▂▃▄▅▆▇█]{30}", done.stdout)
     assert "Best 5 of the search" in done.stdout
     for arm in answer.evidence.arms:
         assert re.search(rf"^{re.escape(arm.name)} +\d\.\d{{4}} ± \d\.\d{{4}}", done.stdout, re.MULTILINE)

@@ -1,0 +1,47 @@
+"""Code blocks of the documents, and the names that they use put in place of those of a test."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from etude.settings import PartsSettings
+from tests.machine import ROOT
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a document."""
+
+    document: str
+    language: str
+    text: str
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a shell block, continued lines joined, comments left out."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        return [line.partition("  #")[0].strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def blocks(document: str) -> list[Block]:
+    """Every fenced block of a document, in order."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return [Block(document, language, body) for language, body in BLOCK.findall(text)]
+
+
+def in_place(text: str, settings: PartsSettings, dashboard_port: int) -> str:
+    """Put a test's addresses, store and interpreter in the places of the usual ones."""
+    table = {
+        "127.0.0.1:8000": f"127.0.0.1:{settings.port}",
+        "sqlite:///var/etude.db": settings.store_url,
+        "--port 8081": f"--port {dashboard_port}",
+        ".venv/bin/": f"{Path(sys.executable).parent}/",
+    }
+    for usual, ours in table.items():
+        text = text.replace(usual, ours)
+    return text

@@ -1,0 +1,61 @@
+"""What importing the parts loads, looked at in fresh processes, and that nothing happens at import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.machine import ROOT
+
+HEAVY = {"torch", "optuna", "sqlalchemy", "fastapi"}
+LIGHT_MODULES = ("etude", "etude.cli", "etude.task", "etude.work", "search_spaces")
+ALL_MODULES = ("search_spaces", "store", "etude", "service", "workers")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level packages in sys.modules after a statement in a fresh interpreter."""
+    program = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", LIGHT_MODULES)
+def test_what_users_install_loads_nothing_heavy(module: str) -> None:
+    """Neither torch nor Optuna nor a database nor a web framework."""
+    assert loaded_by(f"import {module}") & HEAVY == set()
+
+
+def test_the_heavy_ones_would_be_seen() -> None:
+    """The test above can fail: torch is seen where it is imported."""
+    assert "torch" in loaded_by("import etude.torch")
+
+
+@pytest.mark.parametrize("module", ["service.app", "store"])
+def test_service_and_store_load_no_torch(module: str) -> None:
+    """torch is the workers' and the user's."""
+    assert "torch" not in loaded_by(f"import {module}")
+
+
+def test_a_worker_over_http_loads_no_database() -> None:
+    """A worker that speaks HTTP needs no driver."""
+    assert loaded_by("import workers.__main__") & {"sqlalchemy", "optuna"} == set()
+
+
+@pytest.mark.parametrize("module", ALL_MODULES)
+def test_importing_prints_nothing_and_starts_nothing(module: str) -> None:
+    """No effects at import: no output, no thread, no file."""
+    program = f"import threading, {module}\nassert threading.active_count() == 1"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,71 @@
+"""The HTTP surface as the service describes it: what DESIGN promises is there, and the client calls nothing else."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.machine import ROOT, started
+
+PROMISED = [
+    "post /v1/studies",
+    "get /v1/studies",
+    "get /v1/studies/{name}",
+    "patch /v1/studies/{name}",
+    "delete /v1/studies/{name}",
+    "get /v1/studies/{name}/trials",
+    "get /v1/studies/{name}/trials/{number}",
+    "get /v1/studies/{name}/best",
+    "get /v1/studies/{name}/best/curve",
+    "get /v1/studies/{name}/best/curve.svg",
+    "get /v1/studies/{name}/best/curve.csv",
+    "post /v1/work/claim",
+    "post /v1/work/renew",
+    "post /v1/work/report",
+    "post /v1/work/finish",
+    "post /v1/work/release",
+    "put /v1/workers/{worker}",
+    "get /v1/workers",
+    "post /v1/schedules/preview",
+    "get /healthz",
+    "get /readyz",
+]
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The document that a started service serves."""
+    with started(tmp_path_factory.mktemp("openapi")) as machine:
+        answer = httpx.get(f"{machine.settings.url}/openapi.json", trust_env=False)
+        assert httpx.get(f"{machine.settings.url}/docs", trust_env=False).is_success
+    return answer.raise_for_status().json()
+
+
+@pytest.mark.parametrize("route", PROMISED)
+def test_a_promised_route_is_described(surface: dict[str, Any], route: str) -> None:
+    """Method and path are in the document, with a summary that a person can read."""
+    method, path = route.split()
+
+    operation = surface["paths"][path][method]
+
+    assert operation["summary"]
+    assert operation["description"]
+
+
+def test_refusals_are_described_as_problem_documents(surface: dict[str, Any]) -> None:
+    """A client generator learns what an error looks like."""
+    responses = surface["paths"]["/v1/studies/{name}"]["get"]["responses"]
+
+    assert any("application/problem+json" in response.get("content", {}) for response in responses.values())
+
+
+def test_the_client_calls_described_paths_only(surface: dict[str, Any]) -> None:
+    """Every path that the client's source spells starts one that the service describes."""
+    sources = "".join((ROOT / "etude" / name).read_text() for name in ("client.py", "work.py", "http.py"))
+    spelt = set(re.findall(r"\"(/(?:v1|readyz)[\w/.]*)", sources))
+
+    assert spelt
+    assert [path for path in spelt if not any(known.startswith(path.rstrip("/")) for known in surface["paths"])] == []
