@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError, field_validator
 
 from .candidate import Candidate
+from .corners import corners
 from .model import Model
 from .modifiers import Restarts, Warmup
 from .optimizers import OPTIMIZERS
@@ -113,7 +114,7 @@ class Space(Model):
             InvalidSpec: a formula goes below 0 somewhere.
         """
         for kind, ranges in self.schedules.items():
-            for corner in corners(FAMILIES[kind], ranges):
+            for corner in corners(ranges, FAMILIES[kind].is_active):
                 self._check_corner(FAMILIES[kind].from_params(corner), horizon)
 
     def _check_corner(self, body: Schedule, horizon: int) -> None:
@@ -209,18 +210,6 @@ def takes(family: type[Schedule] | Schedule, part: str, ranges: Ranges) -> bool:
 def in_order(ranges: Ranges, names: Sequence[str]) -> Ranges:
     """Return ranges in the order of `names`, then by name: JSON objects come back from a database in any order."""
     return {name: ranges[name] for name in [*names, *sorted(ranges)] if name in ranges}
-
-
-def corners(spec: type[Searched], ranges: Ranges, most: int = 256) -> list[dict[str, Scalar]]:
-    """Return the parameter sets at the ends of all ranges, at most `most` of them."""
-    found: list[dict[str, Scalar]] = [{}]
-    for name, range_ in ranges.items():
-        grown = []
-        for drawn in found:
-            ends = range_.ends if spec.is_active(name, drawn) else []
-            grown += [drawn | {name: end} for end in ends] or [drawn]
-        found = grown[:most]
-    return found
 
 
 def _at(field: str, problem: InvalidSpec) -> InvalidSpec:

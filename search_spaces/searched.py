@@ -61,7 +61,10 @@ def numbered(name: str, range_: AnyRange, most: int) -> dict[str, AnyRange]:
 
 
 def numbers(params: Mapping[str, Scalar], name: str, count: int) -> list[float]:
-    """Return the drawn members name_1 ... name_{count} of a list."""
+    """Return the drawn members name_1 ... name_{count} of a list; ValueError where one is missing."""
+    missing = [f"{name}_{i}" for i in range(1, count + 1) if f"{name}_{i}" not in params]
+    if missing:
+        raise ValueError(f"a count of {count} needs a {missing[0]}")
     return [number(params[f"{name}_{i}"]) for i in range(1, count + 1)]
 
 

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pydantic import ValidationError
 
 from .baselines import BASELINES
+from .corners import check_corners
 from .model import Model, problem_from_validation
 from .modifiers import Restarts, Warmup
 from .optimizers import BUILDABLE, OPTIMIZERS, Optimizer
-from .points import NONE_OF_IT, Ranges, Space, corners
+from .points import NONE_OF_IT, Ranges, Space
 from .presets import PRESETS, WARMUP, Preset
 from .problems import InvalidSpec
 from .ranges import AnyRange, Choice, FloatRange, IntRange
@@ -124,18 +125,13 @@ def _modifier(part: str, model: type[Model], said: Ranges | bool | None, preset:
         return preset if said is None else {}
     if said is True:
         return preset or default
-    ranges = _merged(f"space.{part}", said, dict(preset or default), list(model.model_fields), model)
-    first = next(iter(model.model_fields))
-    for name, range_ in ranges.items():
-        base = {first: _something(ranges[first], part)} | {n: r.ends[-1] for n, r in ranges.items() if n != first}
-        for end in range_.ends:
-            if name != first or end not in NONE_OF_IT[part]:
-                _check_point(f"space.{part}.{name}", model, base | {name: end})
+    field, first = f"space.{part}", next(iter(model.model_fields))
+    ranges = _merged(field, said, dict(preset or default), list(model.model_fields), model)
+    given = [end for end in ranges[first].ends if end not in NONE_OF_IT[part]]
+    if given:
+        usual = {first: (preset or default)[first].ends[-1]}
+        check_corners(field, model.model_validate, ranges | {first: Choice(choices=given)}, usual)
     return ranges
-
-
-def _something(range_: AnyRange, part: str) -> object:
-    return next((end for end in reversed(range_.ends) if end not in NONE_OF_IT[part]), range_.ends[-1])
 
 
 def _named(part: str, names: Names, known: Mapping[str, object]) -> list[str]:
@@ -183,25 +179,9 @@ def _whole(field: str, given: FloatRange | IntRange) -> IntRange:
 
 
 def _check_ranges(field: str, spec: type[Searched], ranges: Ranges) -> None:
-    """Refuse ranges that hold what the spec itself would refuse, tried at their ends."""
-    sound = {name: Choice(choices=(spec.ranges.get(name) or range_).ends[-1:]) for name, range_ in ranges.items()}
-    for name, range_ in ranges.items():
-        for corner in corners(spec, sound | {name: range_}):
-            _check_point(f"{field}.{name}", spec, corner)
-    for corner in corners(spec, ranges):
-        _check_point(field, spec, corner)
-
-
-def _check_point(field: str, spec: type[Model], values: Mapping[str, object]) -> None:
-    try:
-        if issubclass(spec, Searched):
-            spec.from_params(values)  # type: ignore[arg-type]
-        else:
-            spec.model_validate(values)
-    except ValidationError as error:
-        problem = problem_from_validation(error)
-        inside = "" if field.endswith(f".{problem.field}") else f"{problem.field}: "
-        raise InvalidSpec(f"{inside}{problem.detail}", field=field) from None
+    """Refuse ranges that hold what the spec itself would refuse."""
+    usual = {name: range_.ends[-1] for name, range_ in spec.ranges.items()}
+    check_corners(field, spec.from_params, ranges, usual, spec.is_active)
 
 
 def _check_optimizer(field: str, kind: str, sparse: bool, buildable: Collection[str]) -> None:

@@ -21,7 +21,7 @@ MOST_SEARCHED = 3
 class Piecewise(Schedule):
     """f(t) = values[i] from boundary i on (its own step included) up to the next.
 
-    boundaries: fractions of the horizon T, rising.
+    boundaries: fractions of the horizon T, not falling; of two at one step the later holds.
     values: multiples of the initial LR, one more than boundaries.
 
     >>> Piecewise(boundaries=[0.5, 0.75], values=[1, 0.5, 0.1]).body(np.arange(4), 4).tolist()
@@ -46,8 +46,8 @@ class Piecewise(Schedule):
 
     @field_validator("boundaries")
     @classmethod
-    def _rising(cls, boundaries: list[float]) -> list[float]:
-        if sorted(set(boundaries)) != boundaries:
+    def _not_falling(cls, boundaries: list[float]) -> list[float]:
+        if sorted(boundaries) != boundaries:
             raise ValueError("boundaries must rise")
         return boundaries
 

@@ -23,7 +23,6 @@ TWO_POINT = {"peak_at": 0, "y1": 1, "delta1": 0, "delta2": 0, "delta_y": 1}
 SCHEDULES: list[tuple[str, dict[str, Any], str]] = [
     ("constant", {"speed": 1}, "speed"),
     ("piecewise", {"boundaries": [0.5, 0.2], "values": [1, 1, 1]}, "boundaries"),
-    ("piecewise", {"boundaries": [0.5, 0.5], "values": [1, 1, 1]}, "boundaries"),
     ("piecewise", {"boundaries": [0.5, 1.2], "values": [1, 1, 1]}, "boundaries.1"),
     ("piecewise", {"boundaries": [0.5], "values": [1]}, "values"),
     ("piecewise", {"boundaries": [0.5], "values": [1, 1, 1]}, "values"),
