@@ -19,7 +19,7 @@ from .model import Model
 from .modifiers import Restarts, Warmup
 from .optimizers import OPTIMIZERS
 from .problems import HorizonTooShort, InvalidSpec
-from .ranges import AnyRange, Choice, IntRange, Scalar
+from .ranges import AnyRange, Choice, Scalar
 from .schedules import FAMILIES, Schedule, check_horizon
 from .searched import Searched
 
@@ -118,17 +118,28 @@ class Space(Model):
                 self._check_corner(FAMILIES[kind].from_params(corner), horizon)
 
     def _check_corner(self, body: Schedule, horizon: int) -> None:
-        extremes: dict[str, Any] = {}
-        if takes(body, "warmup", self.warmup):
-            extremes["warmup"] = _longest(self.warmup, Warmup, "fraction", 0)
-        if takes(body, "restarts", self.restarts):
-            extremes["restarts"] = _longest(self.restarts, Restarts, "count", 1)
-        try:
-            check_horizon(body.model_copy(update=extremes), horizon)
-        except InvalidSpec as problem:
-            field = problem.field or "horizon"
-            inside = field if field.startswith(("warmup", "restarts")) else f"schedules.{body.kind}.{field}"
-            raise _at(field if field == "horizon" else f"space.{inside}", problem) from None
+        for warmup in self._warmups(body):
+            for restarts in self._restarts(body):
+                try:
+                    check_horizon(body.model_copy(update={"warmup": warmup, "restarts": restarts}), horizon)
+                except InvalidSpec as problem:
+                    raise _in_space(body.kind, problem) from None
+
+    def _warmups(self, body: Schedule) -> list[Warmup | None]:
+        """Return the longest warm-up that is searched: what it leaves is the least."""
+        found = [Warmup.model_validate(corner) for corner in self._modifiers("warmup", body)]
+        return [max(found, key=lambda warmup: warmup.fraction)] if found else [None]
+
+    def _restarts(self, body: Schedule) -> list[Restarts | None]:
+        return [Restarts.model_validate(corner) for corner in self._modifiers("restarts", body)] or [None]
+
+    def _modifiers(self, part: str, body: Schedule) -> list[dict[str, Scalar]]:
+        """Return the corners of a modifier's ranges at which there is such a modifier."""
+        ranges = self.warmup if part == "warmup" else self.restarts
+        if not takes(body, part, ranges):
+            return []
+        first = next(iter(ranges))
+        return [corner for corner in corners(ranges) if corner[first] not in NONE_OF_IT[part]]
 
     def _fitted(self, values: Mapping[str, Scalar]) -> dict[str, Scalar] | None:
         """Walk along given values, each put exactly onto its range; None where one does not fit."""
@@ -212,18 +223,16 @@ def in_order(ranges: Ranges, names: Sequence[str]) -> Ranges:
     return {name: ranges[name] for name in [*names, *sorted(ranges)] if name in ranges}
 
 
-def _at(field: str, problem: InvalidSpec) -> InvalidSpec:
+def _in_space(kind: str, problem: InvalidSpec) -> InvalidSpec:
+    """Say a schedule's problem of the space that it is a point of."""
+    field = problem.field or "horizon"
+    if field.startswith(("warmup", "restarts")):
+        field = f"space.{field}"
+    elif field != "horizon":
+        field = f"space.schedules.{kind}.{field}"
     if isinstance(problem, HorizonTooShort):
         return HorizonTooShort(problem.detail, field=field, least_steps=problem.least_steps)
     return InvalidSpec(problem.detail, field=field)
-
-
-def _longest(ranges: Ranges, modifier: type[Warmup | Restarts], first: str, none: float) -> Warmup | Restarts | None:
-    """Return the modifier that takes the most steps: the largest value of its first parameter."""
-    most = max(float(end) for end in ranges[first].ends if end is not None)
-    others = {name: range_.ends[-1] for name, range_ in ranges.items() if name != first}
-    largest = int(most) if isinstance(ranges[first], IntRange) or modifier is Restarts else most
-    return None if most == none else modifier.model_validate({first: largest, **others})
 
 
 def _flat(candidate: Candidate) -> dict[str, Scalar]:

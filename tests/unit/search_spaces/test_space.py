@@ -394,6 +394,15 @@ def test_edges_are_named() -> None:
         ({"schedules": ["one_cycle"], "warmup": False}, "space.schedules.one_cycle.peak_fraction", 11),
         ({"schedules": ["cosine"], "restarts": True, "warmup": False}, "space.restarts.count", 8),
         ({"schedules": ["cosine"], "warmup": False}, "horizon", 1),
+        (
+            {
+                "schedules": ["cosine"],
+                "warmup": False,
+                "restarts": {"count": {"low": 2, "high": 3}, "length_multiplier": {"low": 0.25, "high": 1}},
+            },
+            "space.restarts.count",
+            11,
+        ),
     ],
 )
 def test_a_horizon_in_which_some_point_has_no_room_is_refused(spec: dict[str, Any], field: str, least: int) -> None:
