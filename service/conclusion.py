@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from search_spaces.describe import describe
 from search_spaces.results import Answer, Arm, Compute, Difference, Evidence, MetricName, StudyView
@@ -19,61 +20,82 @@ TEST_PREFIX = "test_"
 """Metrics of the test split; only the chosen candidate's are shown."""
 
 
+@dataclass(frozen=True)
+class Confirmed:
+    """Everything that an answer is computed from, once the whole study has ended."""
+
+    search: Search
+    view: StudyView
+    plan: Plan
+    past: Sequence[Past]
+    arms: Mapping[str, Arm]
+    """By name, with their statistics."""
+    judged: Judgement
+
+    @property
+    def chosen(self) -> str | None:
+        """The arm that the answer names: the finalist, unless a baseline is better or there is none."""
+        if self.judged.verdict == "no_winner" or self.judged.finalist is None:
+            return self.judged.best_baseline
+        return self.judged.finalist
+
+    @property
+    def compute(self) -> Compute:
+        """What the study has cost."""
+        return Compute(
+            search=worker_seconds(self.past, "search"),
+            confirmation=worker_seconds(self.past, "tuning", "confirmation"),
+        )
+
+
 def conclude_study(search: Search, view: StudyView, plan: Plan, past: Sequence[Past]) -> Answer:
     """Compute the answer from every trial of the study, all of them ended."""
     arms = [with_statistics(arm) for arm in arms_of(plan, past)]
-    return final_answer(search, view, plan, past, arms, judge(arms, search.resolved.direction))
+    judged = judge(arms, search.resolved.direction)
+    return _answer(Confirmed(search, view, plan, past, {arm.name: arm for arm in arms}, judged))
 
 
-def final_answer(
-    search: Search, view: StudyView, plan: Plan, past: Sequence[Past], arms: Sequence[Arm], judged: Judgement
-) -> Answer:
-    """Compute the answer of a confirmed study; `arms` carry their statistics, `judged` is what they have shown."""
-    by_name = {arm.name: arm for arm in arms}
-    name = chosen_arm(judged)
-    chosen = by_name.get(name) if name else None
-    candidate = None if chosen is None else chosen.candidate
-    compute = Compute(
-        search=worker_seconds(past, "search"), confirmation=worker_seconds(past, "tuning", "confirmation")
-    )
+def _answer(confirmed: Confirmed) -> Answer:
+    resolved = confirmed.search.resolved
+    candidate = confirmed.arms[confirmed.chosen].candidate if confirmed.chosen else None
     return Answer(
-        study=view.name,
+        study=confirmed.view.name,
         status="final",
-        verdict=judged.verdict,
-        sentence=_final_sentence(search, view, by_name, judged, compute),
+        verdict=confirmed.judged.verdict,
+        sentence=_sentence(confirmed),
         candidate=candidate,
         candidate_text=None if candidate is None else describe(candidate),
-        horizon=search.resolved.horizon_steps,
-        metric=MetricName(name=search.resolved.metric, direction=search.resolved.direction),
-        task=task_of(view, search.resolved.task_version),
-        seeds=plan.seeds,
-        evidence=Evidence(
-            trials=view.counts,
-            arms=list(arms),
-            finalist=judged.finalist,
-            difference=judged.difference,
-            detectable_gain=judged.detectable_gain,
-            at_edge=_at_edge(search, judged, by_name),
-            test=_test_scores(name, past),
-            notes=[*plan.notes, *_untuned(arms), *judged.notes],
-        ),
-        compute=compute,
-        links=links_of(view.name),
+        horizon=resolved.horizon_steps,
+        metric=MetricName(name=resolved.metric, direction=resolved.direction),
+        task=task_of(confirmed.view, resolved.task_version),
+        seeds=confirmed.plan.seeds,
+        evidence=_evidence(confirmed),
+        compute=confirmed.compute,
+        links=links_of(confirmed.view.name),
     )
 
 
-def chosen_arm(judged: Judgement) -> str | None:
-    """Return the arm that the answer names: the finalist, unless a baseline is better or there is none."""
-    if judged.verdict == "no_winner" or judged.finalist is None:
-        return judged.best_baseline
-    return judged.finalist
+def _evidence(confirmed: Confirmed) -> Evidence:
+    arms, judged = list(confirmed.arms.values()), confirmed.judged
+    untuned = [f"{arm.name}: not tuned" for arm in arms if not arm.tuned]
+    return Evidence(
+        trials=confirmed.view.counts,
+        arms=arms,
+        finalist=judged.finalist,
+        difference=judged.difference,
+        detectable_gain=judged.detectable_gain,
+        at_edge=_at_edge(confirmed),
+        test=_test_scores(confirmed.chosen, confirmed.past),
+        notes=[*confirmed.plan.notes, *untuned, *judged.notes],
+    )
 
 
-def _at_edge(search: Search, judged: Judgement, arms: Mapping[str, Arm]) -> list[str]:
-    if judged.finalist is None:
+def _at_edge(confirmed: Confirmed) -> list[str]:
+    if confirmed.judged.finalist is None:
         return []
-    params = search.space.params_of(arms[judged.finalist].candidate)
-    return [] if params is None else search.space.at_edge(params)
+    space = confirmed.search.space
+    params = space.params_of(confirmed.arms[confirmed.judged.finalist].candidate)
+    return [] if params is None else space.at_edge(params)
 
 
 def _test_scores(arm: str | None, past: Sequence[Past]) -> dict[str, float]:
@@ -88,24 +110,16 @@ def _test_scores(arm: str | None, past: Sequence[Past]) -> dict[str, float]:
     return {name: math.fsum(values) / len(values) for name, values in scores.items()}
 
 
-def _untuned(arms: Sequence[Arm]) -> list[str]:
-    return [f"{arm.name}: not tuned" for arm in arms if not arm.tuned]
-
-
 # The sentence
 
 
-def _final_sentence(
-    search: Search, view: StudyView, arms: Mapping[str, Arm], judged: Judgement, compute: Compute
-) -> str:
-    advice = _advice(arms, judged)
-    evidence = _evidence(search, judged)
-    where = f"This holds for the task {view.spec.task.name} at {search.resolved.horizon_steps} steps"
-    cost = (
-        f"the search took {_seconds(compute.search)} and the confirmation {_seconds(compute.confirmation)} "
-        "of worker time"
-    )
-    return f"{advice}{evidence} {where}; {cost}."
+def _sentence(confirmed: Confirmed) -> str:
+    resolved, compute = confirmed.search.resolved, confirmed.compute
+    advice = _advice(confirmed.arms, confirmed.judged)
+    shown = _shown(confirmed.judged, resolved.metric, resolved.direction)
+    where = f"This holds for the task {confirmed.view.spec.task.name} at {resolved.horizon_steps} steps"
+    search, confirmation = _seconds(compute.search), _seconds(compute.confirmation)
+    return f"{advice}{shown} {where}; the search took {search} and the confirmation {confirmation} of worker time."
 
 
 def _advice(arms: Mapping[str, Arm], judged: Judgement) -> str:
@@ -124,13 +138,13 @@ def _advice(arms: Mapping[str, Arm], judged: Judgement) -> str:
     return f"{describe(finalist)} was not shown to be better than {against}."
 
 
-def _evidence(search: Search, judged: Judgement) -> str:
+def _shown(judged: Judgement, metric: str, direction: Direction) -> str:
     difference = judged.difference
     if difference is None or judged.finalist is None:
         return "".join(f" {note[:1].upper()}{note[1:]}." for note in judged.notes)
     subject = "Its" if judged.verdict == "winner" else "The finalist's"
     text = (
-        f" {subject} {search.resolved.metric} is {_compared(difference, search.resolved.direction)} than that of "
+        f" {subject} {metric} is {_compared(difference, direction)} than that of "
         f"{difference.against}, on {difference.n} fresh seeds."
     )
     if judged.verdict == "undecided" and judged.detectable_gain is not None:

@@ -11,7 +11,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
 from search_spaces.schedules import check_horizon
 from search_spaces.space import Space, resolve_space
-from search_spaces.study import EXTERNAL_TASK, ResolvedStudy, StudySpec, TaskSpec, resolve_study
+from search_spaces.study import EXTERNAL_TASK, LimitsSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
 from search_spaces.work import OfferedTask
 
 from .opponents import CURRENT, baseline_names
@@ -35,6 +35,7 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
         HorizonTooShort: a schedule that may be tried does not fit the horizon.
         NotAvailable: the task is known, but its data are not at hand.
     """
+    _refuse_later_versions(spec)
     if spec.task.name == EXTERNAL_TASK:
         return resolve(spec, None)
     offer = offer_of(offers, spec.task)
@@ -45,6 +46,19 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
     if spec.horizon.steps is not None:
         _check_horizons(spec, space, spec.horizon.steps, sparse=False)
     return None
+
+
+def _refuse_later_versions(spec: StudySpec) -> None:
+    """Refuse what a spec may say but this version does not do: nothing is passed over in silence."""
+    asked = {
+        "objective.target": spec.objective.target is not None,
+        "objective.min_gain": spec.objective.min_gain is not None,
+        "limits": spec.limits != LimitsSpec(),
+        "warm_start.studies": bool(spec.warm_start.studies),
+    }
+    for field, is_asked in asked.items():
+        if is_asked:
+            raise InvalidSpec("this is not part of this version", field=field)
 
 
 def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:

