@@ -44,7 +44,7 @@ class FloatRange(Model):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_what_was_left_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_was_left_out(self, handler: SerializerFunctionWrapHandler) -> dict[str, float | bool]:
         unset = {"log", "one_minus"} - self.model_fields_set
         return {name: value for name, value in handler(self).items() if name not in unset}
 
