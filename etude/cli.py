@@ -11,7 +11,8 @@ from search_spaces.problems import Problem
 from . import cli_parts, cli_studies
 from .checkout import NoCheckout
 from .http import ServiceUnreachable
-from .parts import PartFailed, PortTaken
+from .parts import PartFailed
+from .ports import PortTaken
 from .settings import WrongSetting
 
 EXIT_STATUS: dict[type[Exception], int] = {

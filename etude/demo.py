@@ -15,7 +15,8 @@ from rich.text import Text
 from search_spaces.results import Answer, StudyView
 
 from .client import Client
-from .parts import PartFailed, Parts, free_port, is_free
+from .parts import PartFailed, Parts
+from .ports import free_port, is_free
 from .settings import PartsSettings
 from .show import arms_table, candidate_text, curve_line, stdout_console, top_table
 

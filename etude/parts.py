@@ -6,91 +6,24 @@ ends the parts in order. A part outlives neither `stop` nor, on Linux, the death
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
 from .http import is_ready
+from .ports import check_ports, is_listening
+from .process import Part
 from .settings import PartsSettings
 
 GRACE_SECONDS = 20.0
 START_SECONDS = 60.0
-TAIL_LINES = 15
-PR_SET_PDEATHSIG = 1
 
 
 class PartFailed(RuntimeError):
     """A part has ended although nobody asked it to; the text holds the end of its log."""
-
-
-class PortTaken(OSError):
-    """A port is in use already; the text names the variable that chooses another."""
-
-
-@dataclass
-class Part:
-    """One process: a module of the checkout, its log, and how it is doing."""
-
-    name: str
-    arguments: Sequence[str]
-    """What follows `python -m`."""
-    log: Path
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _log_start: int = 0
-
-    def start(self, root: Path, environ: Mapping[str, str]) -> None:
-        """Start the process in `root`; what it prints goes to its log, behind what was there."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            self._log_start = log.tell()
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *self.arguments],
-                cwd=root,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - only two system calls, no Python locks
-            )
-
-    @property
-    def pid(self) -> int:
-        """Process id, which is also the id of its group."""
-        assert self.process is not None, f"{self.name} is not started"
-        return self.process.pid
-
-    @property
-    def exit_status(self) -> int | None:
-        """How the process has ended; None while it lives."""
-        assert self.process is not None, f"{self.name} is not started"
-        return self.process.poll()
-
-    def tail(self) -> str:
-        """Return the last lines that this process has logged."""
-        with self.log.open("rb") as log:
-            log.seek(self._log_start)
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-TAIL_LINES:])
-
-    def send(self, number: signal.Signals) -> None:
-        """Signal the process alone: it looks after its own children."""
-        if self.exit_status is None:
-            os.kill(self.pid, number)
-
-    def end_group(self) -> None:
-        """Kill whatever is left of the process and its children."""
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            return  # nobody is left; on macOS a group of zombies answers with EPERM
 
 
 class Parts:
@@ -191,68 +124,9 @@ class Parts:
                 self.kill(part)
 
 
-def check_ports(settings: PartsSettings) -> None:
-    """Look whether both ports are free.
-
-    Raises:
-        PortTaken: one is not; the text names the variable to set.
-    """
-    for name, port in (("ETUDE_PORT", settings.port), ("ETUDE_DASHBOARD_PORT", settings.dashboard_port)):
-        if not is_free(settings.host, port):
-            raise PortTaken(
-                f"port {port} on {settings.host} is in use, perhaps by another `etude up`: "
-                f"stop that, or set {name} to a free port"
-            )
-
-
-def is_free(host: str, port: int) -> bool:
-    """Tell whether a server could listen at (host, port) now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As servers do it: a port whose last connections are still winding down counts as free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free just now."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_listening(address: tuple[str, int]) -> bool:
-    """Tell whether somebody accepts connections at `address`."""
-    try:
-        with socket.create_connection(address, timeout=1.0):
-            return True
-    except OSError:
-        return False
-
-
 def _obituary(part: Part) -> str:
     status = part.exit_status
     how = f"was ended by signal {-status}" if status is not None and status < 0 else f"ended with status {status}"
     tail = part.tail()
     shown = f"; the end of {part.log}:\n{tail}" if tail else f"; its log {part.log} is empty"
     return f"{part.name} {how}{shown}"
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a child does before it becomes the part: ask Linux for SIGTERM when this process dies, however it dies."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
-    return ask

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from etude import Client
-from etude.parts import Part, Parts, free_port
+from etude.parts import Parts
+from etude.ports import free_port
+from etude.process import Part
 from etude.settings import PartsSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from etude import Client, Study
-from etude.parts import is_free
+from etude.ports import is_free
 from etude.settings import PartsSettings
 from search_spaces.results import TrialView
 from tests.machine import ROOT, descendants, free_settings, is_alive, started, until

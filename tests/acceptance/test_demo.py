@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import optuna
 import pytest
 
-from etude.parts import is_free
+from etude.ports import is_free
 from search_spaces.results import Answer
 from tests.machine import ROOT, free_settings
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from etude.parts import free_port
+from etude.ports import free_port
 from tests.machine import ROOT, Machine, started, until
 from tests.promises.documents import Block, blocks, in_place
 

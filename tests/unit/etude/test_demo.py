@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from etude.demo import own_settings
-from etude.parts import free_port
+from etude.ports import free_port
 from etude.settings import PartsSettings
 
 

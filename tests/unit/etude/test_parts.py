@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from etude.parts import PartFailed, Parts, PortTaken, check_ports, free_port
+from etude.parts import PartFailed, Parts
+from etude.ports import PortTaken, check_ports, free_port
 from etude.settings import PartsSettings
 
 ROOT = Path(__file__).resolve().parents[3]
