@@ -31,11 +31,7 @@ OUTAGE_SECONDS = 5.0
 
 
 class Coordinator:
-    """Works on every live study that no other coordinator owns.
-
-    >>> Coordinator(None, owner="one").owner  # doctest: +SKIP
-    'one'
-    """
+    """Works on every live study that no other coordinator owns; `owner` is its name in the store."""
 
     def __init__(self, store: Store, owner: str | None = None) -> None:
         self.store = store

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from search_spaces.schedules import Plateau, Schedule, curve, plateau_factors
+from search_spaces.study import Direction
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,7 @@ def lr_curve(
     steps: int,
     *,
     metrics: Sequence[float] | None = None,
-    direction: Literal["minimize", "maximize"] = "minimize",
+    direction: Direction = "minimize",
 ) -> Floats:
     """Return the LR of each of `steps` updates: float64 of shape (steps,).
 
@@ -39,6 +39,46 @@ def lr_curve(
     if isinstance(schedule, Plateau) and metrics is not None:
         return initial_lr * plateau_factors(schedule, steps, metrics, direction)
     return initial_lr * curve(schedule, steps)
+
+
+def followed_curve(
+    schedule: Plateau,
+    initial_lr: float,
+    horizon: int,
+    reports: Mapping[int, float],
+    direction: Direction,
+    *,
+    steps: int | None = None,
+) -> Floats | None:
+    """Return the LR of every update of a training that a `plateau` drove, by what it reported.
+
+    `reports` holds the metric by step, over the whole horizon; `steps` redraws the curve for another length. None
+    where the reports do not tell when the metric was evaluated.
+    """
+    cadence = regular_cadence(reports, horizon)
+    if cadence is None:
+        return None
+    rule = schedule.rule(horizon // cadence, direction)
+    evaluated = range(cadence, horizon + 1, cadence)
+    in_force = np.array([1.0, *(rule.feed(reports[step]) for step in evaluated)])
+    t = np.arange(steps or horizon, dtype=np.int64)
+    factors = in_force[t * horizon // t.size // cadence] * schedule.warmup_factors(t, t.size)
+    return np.asarray(initial_lr * factors)
+
+
+def regular_cadence(reported: Collection[int], horizon: int) -> int | None:
+    """Return the steps from one regular evaluation to the next; None where there is no regular one.
+
+    Rungs and the end of the horizon are reported besides: the cadence is the smallest reported step of which every
+    multiple up to the horizon is reported too.
+
+    >>> regular_cadence([10, 17, 20, 30, 34], 34)
+    10
+    """
+    for step in sorted(reported):
+        if step > 0 and all(multiple in reported for multiple in range(step, horizon + 1, step)):
+            return step
+    return None
 
 
 def as_csv(lr: Floats) -> str:

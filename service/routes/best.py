@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Response
 
 from search_spaces.candidate import Candidate
@@ -19,6 +17,7 @@ from store.trials import get_trial, list_trials
 from .. import deps
 from ..answer import interim_answer
 from ..curves import Floats, as_csv, as_svg, lr_curve
+from .trials import plateau_lr
 
 router = APIRouter(prefix="/v1/studies/{name}/best", tags=["answer"], responses=deps.PROBLEMS)
 PAGE_SIZE = 500
@@ -99,26 +98,20 @@ def _curve(store: Store, name: str, steps: int | None) -> tuple[Floats, Answer]:
     if answer.candidate is None or answer.horizon is None:
         raise Conflict(f"nothing of {name} is complete yet, so there is no curve")
     candidate = answer.candidate
-    followed = _followed(store, answer) if isinstance(candidate.schedule, Plateau) else None
-    direction: Literal["minimize", "maximize"] = answer.metric.direction if answer.metric else "minimize"
-    lr = lr_curve(
-        candidate.schedule,
-        candidate.initial_lr,
-        steps or answer.horizon,
-        metrics=followed,
-        direction=direction,
-    )
-    return lr, answer
+    if isinstance(candidate.schedule, Plateau):
+        return _plateau(store, answer, steps or answer.horizon), answer
+    return lr_curve(candidate.schedule, candidate.initial_lr, steps or answer.horizon), answer
 
 
-def _followed(store: Store, answer: Answer) -> list[float] | None:
-    """Return the reports that a plateau followed in a complete training of the answer's candidate."""
+def _plateau(store: Store, answer: Answer, steps: int) -> Floats:
+    """Draw a plateau by what a complete training of the answer's candidate has reported."""
     view = get_study(store, answer.study)
-    trained = [(confirmation_name(view.name), trial) for trial in _confirmation(store, view)]
+    trained = [(confirmation_name(view.name), trial.number) for trial in _confirmation(store, view)]
     if view.best is not None:
-        trained.append((view.name, get_trial(store, view.name, view.best.trial)))
-    for study, trial in trained:
-        if trial.state == "complete" and trial.candidate == answer.candidate:
-            curve = get_trial(store, study, trial.number).curve or []
-            return [report.value for report in curve if report.kind == "raw" and report.step > 0] or None
-    return None
+        trained.append((view.name, view.best.trial))
+    for study, number in trained:
+        trial = get_trial(store, study, number)
+        lr = plateau_lr(store, trial, steps) if trial.candidate == answer.candidate else None
+        if lr is not None:
+            return lr
+    raise Conflict(f"the plateau of {answer.study} follows the metric, and no training of it has reported enough")

@@ -17,7 +17,7 @@ from store.studies import get_study
 from store.trials import get_trial, list_trials
 
 from .. import deps
-from ..curves import lr_curve
+from ..curves import Floats, followed_curve, lr_curve
 
 router = APIRouter(prefix="/v1/studies/{name}/trials", tags=["trials"], responses=deps.PROBLEMS)
 CONFIRMATION = ".confirmation"
@@ -56,28 +56,28 @@ def show_trial(name: deps.StudyName, number: deps.Number, store: deps.StoreOf) -
 def trial_lr(store: Store, trial: TrialView) -> list[float] | None:
     """Return the LR of every update of a trial; None for a foreign one, and where no curve can be drawn.
 
-    A `plateau` is drawn by what was reported, as long as its reports cover the horizon.
+    A `plateau` is drawn by what was reported, once the trial is complete.
     """
     if trial.candidate is None or trial.horizon_steps is None:
         return None
-    metrics: list[float] | None = None
-    direction: Direction = "minimize"
-    if isinstance(trial.candidate.schedule, Plateau):
-        if trial.state != "complete" or not trial.curve:
-            return None
-        metrics = [report.value for report in trial.curve if report.kind == "raw" and report.step > 0]
-        view = get_study(store, trial.study.removesuffix(CONFIRMATION))
-        direction = "maximize" if view.direction == "maximize" else "minimize"
-    candidate = trial.candidate
-    try:
-        lr = lr_curve(
-            candidate.schedule,
-            candidate.initial_lr,
-            trial.horizon_steps,
-            metrics=metrics,
-            direction=direction,
-        )
-    except Problem:  # a point that does not fit its horizon failed for that, and is shown all the same
+    schedule, initial_lr = trial.candidate.schedule, trial.candidate.initial_lr
+    if isinstance(schedule, Plateau):
+        lr = plateau_lr(store, trial, trial.horizon_steps)
+    else:
+        try:
+            lr = lr_curve(schedule, initial_lr, trial.horizon_steps)
+        except Problem:  # a point that does not fit its horizon failed for that, and is shown all the same
+            lr = None
+    return None if lr is None else [float(value) for value in lr]
+
+
+def plateau_lr(store: Store, trial: TrialView, steps: int) -> Floats | None:
+    """Return the LR of a complete trial that a `plateau` drove, redrawn for `steps`; None where it is not known."""
+    candidate, horizon = trial.candidate, trial.horizon_steps
+    if candidate is None or horizon is None or trial.state != "complete":
         return None
-    floats: list[float] = lr.tolist()
-    return floats
+    view = get_study(store, trial.study.removesuffix(CONFIRMATION))
+    direction: Direction = "maximize" if view.direction == "maximize" else "minimize"
+    reports = {report.step: report.value for report in trial.curve or [] if report.kind == "raw"}
+    assert isinstance(candidate.schedule, Plateau)
+    return followed_curve(candidate.schedule, candidate.initial_lr, horizon, reports, direction, steps=steps)

@@ -47,6 +47,9 @@ class SimulatedWorker:
     name: str = "simulated"
     slots: int = 4
     seconds: float = 2.0
+    """Worker-seconds that a whole training is said to take."""
+    flat_from: int = 10**9
+    """The step from which a curve does not fall any more."""
     claims: itertools.count[int] = field(default_factory=itertools.count)
 
     def announce(self) -> None:
@@ -69,8 +72,8 @@ class SimulatedWorker:
     def train(self, trial: ClaimedTrial) -> None:
         """Take one trial to its end."""
         loss = self.loss(trial.candidate, trial.seed)
-        for rung in trial.rungs:
-            report = Report(step=rung, value=loss + 1 - rung / trial.horizon_steps)
+        for step in sorted({*trial.rungs, *range(10, trial.horizon_steps, 10)}):
+            report = Report(step=step, value=loss + 1 - min(step, self.flat_from) / trial.horizon_steps)
             item = ReportItem(
                 study=trial.study, number=trial.number, lease=trial.lease, reports=[report], worker_seconds=0.1
             )
@@ -90,12 +93,13 @@ class SimulatedWorker:
             steps_done=trial.horizon_steps,
             worker_seconds=self.seconds,
             metrics={"accuracy": 0.9, "test_loss": loss + 0.1},
+            reports=[Report(step=trial.horizon_steps, value=loss)],
         )
 
 
 def simulated(store: Store, loss: Loss = bowl, **fields: int) -> SimulatedWorker:
     """A worker on the verbs over SQL, announced."""
-    worker = SimulatedWorker(SqlVerbs(store), loss, **fields)
+    worker = SimulatedWorker(SqlVerbs(store), loss, **fields)  # type: ignore[arg-type]
     worker.announce()
     return worker
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -312,6 +313,19 @@ def test_worker_seconds_end_a_search_before_its_trials(store: Store) -> None:
 
     assert state in ENDED
     assert 8 <= get_study(store, "mine").counts.ended <= 16
+
+
+def test_a_deadline_leaves_time_for_the_confirmation(store: Store) -> None:
+    """A minute away, with trainings of 30 s each on four slots, the search ends early and the study is confirmed."""
+    worker = simulated(store, seconds=30)
+    deadline = datetime.now(UTC) + timedelta(minutes=1)
+    submitted(store, budget={"trials": 24, "deadline": deadline.isoformat()})
+    coordinator = one(store)
+
+    state = drive(store, worker, "mine", coordinator=lambda: coordinator)
+
+    assert state == "done"
+    assert get_study(store, "mine").counts.ended < 12
 
 
 def test_a_lag_makes_the_search_the_same_whatever_the_number_of_slots(tmp_path: Path) -> None:

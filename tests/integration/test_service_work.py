@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from search_spaces.results import Answer
+from search_spaces.results import Answer, TrialView
 from search_spaces.work import TaskVersion
 from service.coordinator import Coordinator
 from store import Store, open_store
@@ -89,6 +89,22 @@ def test_a_loop_outside_our_workers_trains_a_trial(api: httpx.Client) -> None:
     assert (shown["state"], shown["value"], shown["rungs"]) == ("complete", 0.5, {"10": 1.5})
     assert shown["curve"][0] == {"step": 10, "value": 1.5, "kind": "raw"}
     assert len(shown["lr"]) == 100
+
+
+def test_an_external_study_is_trained_by_whoever_asks(store: Store) -> None:
+    """The task `external` has no offer: its study runs at once, and asking leases its trials."""
+    spec = MINE | {
+        "task": {"name": "external"}, "horizon": {"steps": 500},
+        "objective": {"metric": "f1", "direction": "maximize"},
+    }  # fmt: skip
+    with serving(store) as api:
+        state = api.post("/v1/studies", json=spec).json()["state"]
+        Coordinator(store, owner="tests").round()
+
+        trials = ask(api, count=5)
+
+    assert state == "running"
+    assert [(trial["number"], trial["horizon_steps"]) for trial in trials] == [(0, 500), (1, 500)]
 
 
 def test_a_trial_can_be_given_back(api: httpx.Client) -> None:
@@ -190,3 +206,27 @@ def test_workers_are_shown_with_what_they_hold(api: httpx.Client) -> None:
 
     assert (worker["worker"], worker["live"], worker["leased"], worker["slots"]) == ("w1", True, 1, 2)
     assert not math.isnan(worker["tasks"][0]["horizon"]["epochs"])
+
+
+def test_a_plateau_is_drawn_by_what_its_training_reported(store: Store) -> None:
+    """Reports every 10 steps that stop falling at 40: with no patience the LR is cut from step 50 on, and again."""
+    with serving(store) as api:
+        announce(api, OFFER)
+        space = {"optimizers": ["adam"], "schedules": {"plateau": {"patience": {"choices": [0.0]}}}, "warmup": False}
+        api.post("/v1/studies", json=SMALL | {"space": space, "confirmation": {"seeds": 2, "baselines": []}})
+        worker, coordinator = simulated(store, flat_from=40), Coordinator(store, owner="tests")
+        drive(store, worker, "mine", coordinator=lambda: coordinator)
+
+        answer = Answer.model_validate(api.get("/v1/studies/mine/best").json())
+        curve = api.get("/v1/studies/mine/best/curve").json()["lr"]
+        double = api.get("/v1/studies/mine/best/curve", params={"steps": 200}).json()["lr"]
+        confirmed = api.get("/v1/studies/mine.confirmation/trials").json()["items"]
+        number = next(one["number"] for one in confirmed if TrialView.model_validate(one).candidate == answer.candidate)
+        trial = api.get(f"/v1/studies/mine.confirmation/trials/{number}").json()
+
+    assert answer.candidate is not None
+    factor = answer.candidate.schedule.factor  # type: ignore[union-attr]
+    cuts = [1.0] * 50 + [factor] * 10 + [factor**2] * 10
+    assert curve[:70] == pytest.approx([answer.candidate.initial_lr * cut for cut in cuts])
+    assert double[::2] == curve
+    assert trial["lr"] == curve

@@ -1,0 +1,120 @@
+"""The coordinator's rounds: one broken study holds up no other, and an outage is waited through."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, cast
+
+import pytest
+
+from search_spaces.problems import Conflict, StoreUnavailable
+from service import coordinator as module
+from service.coordinator import OUTAGE_SECONDS, Coordinator
+from store import Store
+from store.studies import LiveStudy
+
+from .made import search_for
+
+NO_STORE = cast(Store, None)
+
+
+def live(name: str) -> LiveStudy:
+    search = search_for()
+    return LiveStudy(
+        name=name, study_id=1, state="running", spec=search.spec, resolved=search.resolved, space=search.space,
+        created_at=0.0,
+    )  # fmt: skip
+
+
+class Stop(threading.Event):
+    """Ends the work after some pauses, and remembers how long they were to be."""
+
+    def __init__(self, pauses: int) -> None:
+        super().__init__()
+        self.left = pauses
+        self.pauses: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout)
+        self.left -= 1
+        if self.left <= 0:
+            self.set()
+        return self.is_set()
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the studies whose step was taken; `broken` raises a defect, `refused` a problem."""
+    taken: list[str] = []
+
+    def step(_store: Store, study: LiveStudy) -> bool:
+        taken.append(study.name)
+        if study.name == "broken":
+            raise ZeroDivisionError
+        if study.name == "refused":
+            raise Conflict("not now")
+        return True
+
+    monkeypatch.setattr(module, "step", step)
+    monkeypatch.setattr(module, "sweep_expired", lambda *_: 0)
+    monkeypatch.setattr(module, "disown", lambda *_: taken.append("disowned"))
+    monkeypatch.setattr(module, "own", lambda *_: [live("broken"), live("refused"), live("sound")])
+    return taken
+
+
+def test_a_broken_study_holds_up_no_other(steps: list[str]) -> None:
+    """A defect or a problem in one study's step is logged; the next study's step is taken."""
+    changed = Coordinator(NO_STORE).round()
+
+    assert steps == ["broken", "refused", "sound"]
+    assert changed is True
+
+
+def test_an_outage_is_waited_through(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is away nothing is done but waiting; then the work goes on, and at the end all is given up."""
+    answers: list[Any] = [StoreUnavailable("away"), StoreUnavailable("away"), [live("sound")], []]
+
+    def own(*_: object) -> list[LiveStudy]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return cast("list[LiveStudy]", answer)
+
+    monkeypatch.setattr(module, "own", own)
+    stop = Stop(4)
+
+    Coordinator(NO_STORE).work(stop)
+
+    assert steps == ["sound", "disowned"]
+    assert stop.pauses == [OUTAGE_SECONDS, OUTAGE_SECONDS, 0.2, 0.4]
+
+
+def test_idle_rounds_come_less_and_less_often(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 0.2 s up to 1 s while nothing changes."""
+    monkeypatch.setattr(module, "own", lambda *_: [])
+    stop = Stop(5)
+
+    Coordinator(NO_STORE).work(stop)
+
+    assert stop.pauses == [0.4, 0.8, 1.0, 1.0, 1.0]
+    assert steps == ["disowned"]
+
+
+def test_an_outage_in_a_step_ends_the_round(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store being away is no defect of the study: the round is given up and the loop waits."""
+
+    def away(_store: Store, study: LiveStudy) -> bool:
+        steps.append(study.name)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(module, "step", away)
+
+    with pytest.raises(StoreUnavailable):
+        Coordinator(NO_STORE).round()
+
+    assert steps == ["broken"]
+
+
+def test_coordinators_have_names_of_their_own() -> None:
+    """Two in one process are two owners."""
+    assert Coordinator(NO_STORE).owner != Coordinator(NO_STORE).owner
