@@ -56,8 +56,8 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
             _fail_unless_final(answer)
             return
         view = study.view()
-        where = f"{client.url}/v1/studies/{view.name}"
-        _show(as_json, view, [Text(f"{view.name} is {view.state}: {where}")])
+        waits = f" until a worker offers {view.spec.task.name}" if view.state == "queued" else ""
+        _show(as_json, view, [Text(f"{view.name} is {view.state}{waits}: {client.url}/v1/studies/{view.name}")])
 
 
 @click.command(short_help="Show one study, or all.")
