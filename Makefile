@@ -27,6 +27,9 @@ up: install  ## keep the service, two workers and the Optuna dashboard running; 
 test: install  ## run the tests (under 8 minutes)
 	$(BIN)/python -m pytest
 
+soak: install  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
+	$(BIN)/python -m pytest tests/soak
+
 check: install  ## lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

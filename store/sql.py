@@ -93,7 +93,7 @@ SQLITE = Dialect(
     array_of_text="group_concat({0}, ',')",
     next_trial_id="((SELECT coalesce(max(trial_id), 0) FROM trials) + row_number() OVER (ORDER BY {0}))",
     enum="{0}",
-    text_of="coalesce(CAST({0} AS text), 'nan')",
+    text_of="CASE WHEN {0} IS NULL THEN 'nan' ELSE printf('%!.17g', {0}) END",  # a cast keeps 15 digits only
 )
 
 

@@ -301,3 +301,17 @@ def test_a_foreign_trial_is_shown_and_not_ours(store: Store, verbs: Any) -> None
 def verbs(store: Store) -> SqlVerbs:
     """The verbs over SQL."""
     return SqlVerbs(store)
+
+
+def test_values_at_a_rung_are_compared_to_their_last_digit(store: Store, verbs: Any) -> None:
+    """A trial exactly at the median of the others passes, whatever its digits."""
+    value = 0.1 + 0.2
+    run_study(store, pruner={"kind": "median"})
+    add_proposals(store, count=7)
+    trials = claim(verbs, count=7)
+    for trial in trials[:6]:
+        report(verbs, report_item(trial, (10, value)))
+
+    answer = report(verbs, report_item(trials[6], (10, value)))[0]
+
+    assert answer.directive == "continue"

@@ -1,0 +1,170 @@
+"""Many processes on one store, some of them killed at every moment: what the soak and acceptance tests share.
+
+Workers are `tests.simulated` (they train nothing), coordinators and API servers are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from store import Store, open_store
+from search_spaces.study import StudySpec
+from store.studies import get_study, submit
+from tests.machine import ROOT
+from tests.postgres import free_port
+from tests.simulated import OFFER
+from tests.studies import stock_trials
+
+LEASE_SECONDS = 3.0
+
+
+@dataclass
+class Crowd:
+    """The processes on one store; every one that was killed is started again."""
+
+    url: str
+    logs: Path
+    dice: random.Random
+    commands: list[list[str]] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    kills: int = 0
+
+    def add(self, *command: str) -> None:
+        """Start `python -m command...` and remember how."""
+        self.commands.append(list(command))
+        self.processes.append(self._start(len(self.commands) - 1))
+
+    def _start(self, place: int) -> subprocess.Popen[bytes]:
+        environ = os.environ | {
+            "ETUDE_DATABASE_URL": self.url,
+            "ETUDE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "OMP_NUM_THREADS": "1",
+        }
+        with (self.logs / f"{place}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *self.commands[place]], cwd=ROOT, env=environ, stdout=log, stderr=log
+            )
+
+    def kill_one(self) -> None:
+        """Kill -9 one process at random, a service once in eight times, and start its successor."""
+        services = [place for place, command in enumerate(self.commands) if command[0] == "service"]
+        workers = [place for place in range(len(self.commands)) if place not in services]
+        place = self.dice.choice(services if self.dice.random() < 1 / 8 else workers)
+        self.processes[place].kill()
+        self.processes[place].wait()
+        self.kills += 1
+        self.processes[place] = self._start(place)
+
+    def died(self) -> list[str]:
+        """What ended by itself with an error."""
+        return [
+            f"{' '.join(command)}: {process.returncode}"
+            for command, process in zip(self.commands, self.processes, strict=True)
+            if process.poll() not in (None, 0)
+        ]
+
+    def kill(self, place: int) -> None:
+        """Kill -9 the process in this place for good."""
+        self.processes[place].kill()
+        self.processes[place].wait()
+
+    def end(self) -> None:
+        """Kill every process that was started here."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+
+
+@contextmanager
+def crowd(url: str, logs: Path, *, seed: int = 0) -> Iterator[Crowd]:
+    """An empty crowd on a store, whose processes end with the block."""
+    open_store(url).close()
+    made = Crowd(url, logs, random.Random(seed))
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def add_service(made: Crowd, *only: str) -> str:
+    """Start an API with its coordinator (or `--only api`) and return its address once it answers."""
+    port = free_port()
+    made.add("service", "--port", str(port), *only)
+    address = f"http://127.0.0.1:{port}"
+    wait_until(lambda: _answers(address), 60)
+    return address
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz", timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def add_workers(made: Crowd, count: int, *, http: str | None = None, pause: float = 0.01, idle: float = 60) -> None:
+    """Start simulated workers over SQL, or over HTTP at an address."""
+    way = ["--url", http] if http else ["--database", made.url]
+    for _ in range(count):
+        name = f"w{len(made.commands)}"
+        lease = ["--lease-seconds", str(LEASE_SECONDS)]
+        made.add("tests.simulated", *way, "--name", name, "--pause", str(pause), "--idle", str(idle), *lease)
+
+
+def submit_simulated(store: Store, name: str, trials: int, **fields: object) -> None:
+    """Queue a study of the simulated task; a coordinator starts it when a worker has offered it."""
+    body: dict[str, object] = {
+        "name": name,
+        "task": {"name": OFFER.name},
+        "budget": {"trials": trials},
+        "confirmation": {"top": 1, "seeds": 2, "baselines": ["sgd-cosine"]},
+        "sampler": {"kind": "random"},
+    }
+    submit(store, StudySpec.model_validate(body | fields), resolved=None, space=None)
+
+
+def wait_until(reached: Callable[[], object], seconds: float) -> None:
+    """Wait for something that other processes do."""
+    give_up = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < give_up, "it did not come in time"
+        time.sleep(0.1)
+
+
+def run_through(made: Crowd, store: Store, name: str, seconds: float, *, kill_every: float | None = 1.0) -> None:
+    """Wait for the study's end, killing a process every so many seconds meanwhile."""
+    give_up = time.monotonic() + seconds
+    next_kill = time.monotonic() + (kill_every or seconds)
+    while get_study(store, name).state not in ("done", "failed", "stopped"):
+        assert time.monotonic() < give_up, f"{get_study(store, name).counts} after {made.kills} kills"
+        if kill_every is not None and time.monotonic() >= next_kill:
+            made.kill_one()
+            next_kill = time.monotonic() + kill_every
+        time.sleep(0.1)
+
+
+def assert_exact(store: Store, name: str, trials: int, *, foreign: int = 0) -> None:
+    """The budget, to the trial: in our counts, in the rows, and as stock Optuna reads them."""
+    view = get_study(store, name)
+    assert view.state == "done", view.reason
+    assert view.counts.complete + view.counts.pruned + view.counts.failed == trials
+    assert (view.counts.proposed, view.counts.leased, view.counts.stopped) == (0, 0, 0)
+    assert view.counts.foreign == foreign
+    rows = stock_trials(store.url, name)
+    assert [row.number for row in rows] == list(range(trials + foreign))
+    assert all(row.state.is_finished() for row in rows)
+    names = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    for state, theirs in names.items():
+        ours = getattr(view.counts, state) + (foreign if state == "complete" else 0)
+        assert sum(row.state.name == theirs for row in rows) == ours, state

@@ -1,0 +1,96 @@
+"""The store's promises in their full form: many processes, long kills, restarts of the database."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from store import open_store
+from store.studies import get_study
+from tests.acceptance.test_chaos import add_foreign
+from tests.chaos import add_service, add_workers, assert_exact, crowd, run_through, submit_simulated, wait_until
+from tests.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_thirty_two_workers_and_five_hundred_trials_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    """Half of the workers over SQL, half over HTTP, a kill -9 every second, two stock users: exactly 500."""
+    with crowd(postgres_url, tmp_path) as made:
+        store = open_store(postgres_url)
+        address = add_service(made)
+        add_service(made)
+        add_workers(made, 16, pause=0.05, idle=600)
+        add_workers(made, 16, http=address, pause=0.05, idle=600)
+        submit_simulated(store, "five-hundred", 500)
+        strangers = [threading.Thread(target=add_foreign, args=(postgres_url, "five-hundred", 20)) for _ in range(2)]
+        for stranger in strangers:
+            stranger.start()
+
+        run_through(made, store, "five-hundred", 800)
+
+        for stranger in strangers:
+            stranger.join()
+        assert_exact(store, "five-hundred", 500, foreign=40)
+        assert made.kills >= 20
+        store.close()
+
+
+def test_eight_workers_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
+    """The embedded store under the same kills: exactly 200."""
+    with crowd(sqlite_url, tmp_path) as made:
+        store = open_store(sqlite_url)
+        add_service(made)
+        add_workers(made, 8, pause=0.02, idle=600)
+        submit_simulated(store, "embedded", 200)
+
+        run_through(made, store, "embedded", 600)
+
+        assert_exact(store, "embedded", 200)
+        store.close()
+
+
+def test_postgresql_stopped_three_times(tmp_path: Path) -> None:
+    """Three immediate stops in the middle of a study: nobody dies, nothing acknowledged is lost."""
+    server = Postgres()
+    try:
+        with crowd(server.url(), tmp_path) as made:
+            store = open_store(server.url())
+            address = add_service(made)
+            add_workers(made, 4, pause=0.02, idle=600)
+            add_workers(made, 4, http=address, pause=0.02, idle=600)
+            submit_simulated(store, "outages", 150)
+            for ended in (20, 60, 100):
+                wait_until(lambda ended=ended: get_study(store, "outages").counts.ended >= ended, 200)
+                server.stop("immediate")
+                server.start()
+
+            run_through(made, store, "outages", 400, kill_every=None)
+
+            assert_exact(store, "outages", 150)
+            assert made.died() == []
+            store.close()
+    finally:
+        server.remove()
+
+
+def test_two_apis_and_three_coordinators(postgres_url: str, tmp_path: Path) -> None:
+    """Any number of APIs and coordinators on one store: one owner a study, the same result."""
+    with crowd(postgres_url, tmp_path) as made:
+        store = open_store(postgres_url)
+        address = add_service(made, "--only", "api")
+        add_service(made, "--only", "api")
+        for _ in range(3):
+            made.add("service", "--only", "coordinator")
+        add_workers(made, 6, http=address, idle=600)
+        for name in ("one", "two", "three"):
+            submit_simulated(store, name, 60)
+
+        for name in ("one", "two", "three"):
+            run_through(made, store, name, 400)
+
+        for name in ("one", "two", "three"):
+            assert_exact(store, name, 60)
+        store.close()
