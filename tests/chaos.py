@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from store import Store, open_store
 from search_spaces.study import StudySpec
+from store import Store, open_store
 from store.studies import get_study, submit
 from tests.machine import ROOT
 from tests.postgres import free_port
