@@ -12,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import make_url, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from search_spaces.problems import Conflict
 
@@ -73,12 +73,11 @@ def check_version(store: Store) -> None:
 def _alone(store: Store) -> Iterator[None]:
     """Keep other processes from upgrading the same store meanwhile."""
     if store.dialect.name == "postgresql":
-        with store.engine.connect() as connection:
+        # A connection beside the store's own: a worker's pool has one, and the upgrade needs it.
+        engine = create_engine(store.engine.url, poolclass=NullPool)
+        with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _UPGRADE_LOCK})
-            try:
-                yield
-            finally:
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _UPGRADE_LOCK})
+            yield  # the lock goes with the connection
         return
     with Path(f"{make_url(store.url).database}.upgrade-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -40,6 +40,14 @@ def test_several_processes_may_open_an_empty_store(store_url: str) -> None:
         opened.close()
 
 
+def test_a_worker_with_one_connection_may_open_an_empty_store(store_url: str) -> None:
+    """The upgrade needs no more connections of the pool than a worker's has."""
+    opened = open_store(store_url, pool_size=1)
+
+    opened.ping()
+    opened.close()
+
+
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
     """Tables that this code does not know are an error that says what to do."""
     with store.begin() as connection:

@@ -1,0 +1,1 @@
+"""Measurements: each is a command, and compares with a named alternative in one run."""
