@@ -6,15 +6,17 @@ for batch in batches:
     optimizer.step()
     scheduler.step()  # once an update
     optimizer.zero_grad()
+with evaluating(optimizer):
+    measure(model)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 from torch.optim import Optimizer
@@ -22,12 +24,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from search_spaces.candidate import Candidate
 from search_spaces.model import problem_from_validation
-from search_spaces.optimizers import SGD, Adam, AdamW, RMSprop
 from search_spaces.problems import InvalidSpec, Unsupported
 from search_spaces.schedules import AnySchedule, Plateau, check_horizon, curve
 
+from .torch_muon import Groups
+from .torch_optimizers import BUILDERS
+
 Direction = Literal["minimize", "maximize"]
-Groups = list[dict[str, Any]]
 
 
 class ScheduledLR(LRScheduler):
@@ -151,7 +154,7 @@ def build(
     Raises:
         InvalidSpec: the candidate, the groups or the missing `evaluations` are wrong; the field is named.
         HorizonTooShort: the schedule does not fit into `total_steps`.
-        Unsupported: this version cannot build the optimizer.
+        Unsupported: the optimizer cannot be built, or needs a package that is not installed.
     """
     candidate = read_candidate(candidate)
     groups = _groups(candidate, params)
@@ -166,6 +169,22 @@ def build(
     if evaluations is None:
         raise InvalidSpec("plateau needs the number of evaluations in the horizon", field="evaluations")
     return optimizer, PlateauLR(optimizer, schedule, total_steps, evaluations, direction)
+
+
+@contextmanager
+def evaluating(optimizer: Optimizer) -> Iterator[None]:
+    """Evaluate (and save the model) inside it: a Schedule-Free optimizer shows its average of the weights there.
+
+    With any other optimizer it does nothing.
+    """
+    if not (hasattr(optimizer, "train") and hasattr(optimizer, "eval")):
+        yield
+        return
+    optimizer.eval()
+    try:
+        yield
+    finally:
+        optimizer.train()
 
 
 def read_candidate(given: Candidate | Mapping[str, Any] | Any) -> Candidate:
@@ -202,33 +221,3 @@ def _groups(candidate: Candidate, params: Iterable[Any]) -> Groups:
     if unknown:
         raise InvalidSpec(f"no parameter group is named {', '.join(sorted(unknown))}", field="lr_ratios")
     return groups
-
-
-def _sgd(spec: SGD, groups: Groups) -> Optimizer:
-    return torch.optim.SGD(groups, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay)
-
-
-def _rmsprop(spec: RMSprop, groups: Groups) -> Optimizer:
-    return torch.optim.RMSprop(
-        groups, alpha=spec.alpha, eps=spec.eps, momentum=spec.momentum, centered=spec.centered,
-        weight_decay=spec.weight_decay,
-    )  # fmt: skip
-
-
-def _adam(spec: Adam, groups: Groups) -> Optimizer:
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.Adam(groups, betas=betas, eps=spec.eps, weight_decay=spec.weight_decay)
-
-
-def _adamw(spec: AdamW, groups: Groups) -> Optimizer:
-    betas = (spec.beta1, spec.beta2)
-    return torch.optim.AdamW(groups, betas=betas, eps=spec.eps, weight_decay=spec.weight_decay)
-
-
-BUILDERS: dict[str, Callable[[Any, Groups], Optimizer]] = {
-    "sgd": _sgd,
-    "rmsprop": _rmsprop,
-    "adam": _adam,
-    "adamw": _adamw,
-}
-"""What makes the optimizer of each kind."""

@@ -66,7 +66,7 @@ AnyOptimizer = Annotated[_Kinds, Field(discriminator="kind")]
 OPTIMIZERS: dict[str, type[Optimizer]] = {cls.model_fields["kind"].default: cls for cls in get_args(_Kinds)}
 """Every optimizer by its kind, in the catalogue's order: that of the choices in a search, which never changes."""
 
-BUILDABLE: frozenset[str] = frozenset({"sgd", "rmsprop", "adam", "adamw"})
+BUILDABLE: frozenset[str] = frozenset(OPTIMIZERS) - {"script"}
 """The kinds that `etude/torch.py` builds: no other is ever proposed."""
 
 __all__ = [

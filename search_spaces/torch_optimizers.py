@@ -226,8 +226,8 @@ class Adafactor(Optimizer):
 
     kind: Literal["adafactor"] = "adafactor"
     beta2_decay: Annotated[float, Field(lt=0, allow_inf_nan=False)] = -0.8
-    clipping: Positive = 1.0
-    """torch's d: the threshold above which an update is scaled down."""
+    clipping: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    """torch's d, at least 1: the threshold above which an update is scaled down."""
     weight_decay: Decay = 0.0
 
     title = "Adafactor"
