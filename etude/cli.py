@@ -8,7 +8,7 @@ import click
 
 from search_spaces.problems import Problem
 
-from . import cli_parts, cli_studies
+from . import cli_parts, cli_schedules, cli_studies
 from .checkout import NoCheckout
 from .http import ServiceUnreachable
 from .parts import PartFailed
@@ -74,6 +74,7 @@ for command in (
     cli_studies.submit,
     cli_studies.status,
     cli_studies.best,
+    cli_schedules.code,
     cli_studies.trials,
     cli_studies.workers,
     cli_studies.pause,

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
+from search_spaces.export import Framework
 from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
 from search_spaces.study import StudySpec
 from search_spaces.work import Purpose
@@ -114,6 +115,11 @@ class Client:
         params = {} if steps is None else {"steps": steps}
         lr: list[float] = self._http.call("GET", _path(name, "best/curve"), params=params).json()["lr"]
         return lr
+
+    def code(self, name: str, framework: Framework = "pytorch", *, steps: int | None = None) -> str:
+        """Return the answer as Python text for a framework, at the study's horizon or for `steps` updates."""
+        params = {"framework": framework} | ({} if steps is None else {"steps": str(steps)})
+        return self._http.call("GET", _path(name, "best/code"), params=params).text
 
     def curve_svg(self, name: str) -> bytes:
         """Return the answer's LR curve as an SVG picture."""

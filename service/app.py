@@ -8,7 +8,7 @@ from store import Store
 
 from . import problems
 from .middleware import BodyLimit, RequestIds
-from .routes import best, catalogue, health, studies, trials, work, workers
+from .routes import best, catalogue, code, health, studies, trials, work, workers
 from .settings import Settings
 
 DESCRIPTION = """Searches the optimizer, the initial learning rate and the learning-rate schedule of a training task.
@@ -23,7 +23,7 @@ def create_app(store: Store, settings: Settings) -> FastAPI:
     app.state.store = store
     app.state.settings = settings
     problems.install(app)
-    for module in (studies, trials, work, best, catalogue, workers, health):
+    for module in (studies, trials, work, best, code, catalogue, workers, health):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)
