@@ -15,18 +15,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import optuna
 from sqlalchemy import Engine, event
 
 from search_spaces.work import FinishItem, FinishRequest
+from service.sampling import draw_points
+from service.search import _drawing
 from store import Store, open_store
 from store.proposals import history
 from store.studies import own
 from store.verbs import SqlVerbs
-from service.sampling import draw_points
-from service.search import _drawing
 from tests.postgres import Postgres
 from tests.studies import add_proposals, claim, report, report_item, run_study
 
@@ -84,7 +85,7 @@ def train_nothing(verbs: SqlVerbs, pack: int, name: str) -> None:
     """One pack from claim to finish, its 20 reports in a batch for each rung."""
     trials = claim(verbs, count=pack, worker=name)
     bounds = [0, *RUNGS]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         steps = [step for step in STEPS if low < step <= high]
         report(verbs, *(report_item(t, *((step, 1.0 + t.number * 1e-6) for step in steps)) for t in trials))
     rest = [(step, 1.0) for step in STEPS if step > RUNGS[-1]]
@@ -159,7 +160,7 @@ class Theirs:
         new = [
             optuna.create_trial(
                 state=optuna.trial.TrialState.COMPLETE, value=1.0, params={"optimizer": "sgd", "lr": 0.1},
-                distributions=shapes, intermediate_values={step: 1.0 for step in STEPS},
+                distributions=shapes, intermediate_values=dict.fromkeys(STEPS, 1.0),
             )
             for _ in range(finished - self.made)
         ]  # fmt: skip

@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from search_spaces.work import FinishItem, FinishRequest, ItemAnswer, ReportItem, ReportRequest, VerbAnswer
+from search_spaces.work import (
+    FinishItem,
+    FinishRequest,
+    ItemAnswer,
+    ReportItem,
+    ReportRequest,
+    VerbAnswer,
+    horizon_mismatch,
+)
 
 from . import optuna_bridge
 from .engine import Store
@@ -49,13 +57,24 @@ def _reaches_rung(row: Row[Any] | None, item: FinishItem) -> bool:
 
 def _finish(store: Store, connection: Any, request: FinishRequest, held: dict[int, Row[Any]]) -> VerbAnswer:
     ending = [
-        (held[place], item)
+        (held[place], _judged(held[place], item))
         for place, item in enumerate(request.items)
         if place in held and held[place].state == "leased"
     ]
     if ending:
         together(connection, store.dialect, _writes(store.dialect, request.worker, ending))
     return VerbAnswer(items=[_answer(held.get(place), item) for place, item in enumerate(request.items)])
+
+
+def _judged(row: Row[Any], item: FinishItem) -> FinishItem:
+    """Fail a trial that says it made other than the updates of its horizon: it was not trained at the LRs asked for.
+
+    An item that says nothing of its updates is taken at its word.
+    """
+    if item.state != "complete" or "steps_done" not in item.model_fields_set or item.steps_done == row.horizon_steps:
+        return item
+    reason = horizon_mismatch(item.steps_done, row.horizon_steps)
+    return item.model_copy(update={"state": "failed", "error": reason})
 
 
 def _answer(row: Row[Any] | None, item: FinishItem) -> ItemAnswer:

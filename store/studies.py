@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.space import Space
 from sqlalchemy import Connection, Row, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from search_spaces.problems import Conflict, LeasesInFlight, NameTaken, NotFound
 from search_spaces.results import Answer, StudyView
+from search_spaces.space import Space
 from search_spaces.study import BudgetSpec, ResolvedStudy, StudySpec, confirmation_name
 
 from . import optuna_bridge
