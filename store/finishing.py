@@ -8,15 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from search_spaces.work import (
-    FinishItem,
-    FinishRequest,
-    ItemAnswer,
-    ReportItem,
-    ReportRequest,
-    VerbAnswer,
-    horizon_mismatch,
-)
+from search_spaces.steps import horizon_mismatch
+from search_spaces.work import FinishItem, FinishRequest, ItemAnswer, ReportItem, ReportRequest, VerbAnswer
 
 from . import optuna_bridge
 from .engine import Store

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from etude.task import Task
 from search_spaces.work import ClaimedTask, ClaimedTrial
 
-from .training import Diverged, Evaluation, Training
+from .training import Diverged, Evaluation, HorizonMismatch, Training
 
 ERROR_CHARACTERS = 4000
 """Of a traceback, the end: that is where the reason stands."""
@@ -40,7 +40,7 @@ class Attempt:
 
     def __init__(self, claimed: ClaimedTrial, shelf: Shelf) -> None:
         self.error: str | None = None
-        """Why it failed: `diverged`, or the end of a traceback; None while nothing did."""
+        """Why it failed: `diverged`, `horizon_mismatch: ...`, or the end of a traceback; None while nothing did."""
         self.value: float | None = None
         """The decision metric at the last evaluation."""
         self.metrics: dict[str, float] = {}
@@ -53,7 +53,7 @@ class Attempt:
     @property
     def steps_done(self) -> int:
         """Updates made."""
-        return self._training.step if self._training else 0
+        return self._training.updates if self._training else 0
 
     @property
     def reason(self) -> str | None:
@@ -69,6 +69,8 @@ class Attempt:
             yield from self._train(interrupted)
         except Diverged:
             self.error = "diverged"
+        except HorizonMismatch as mismatch:
+            self.error = str(mismatch)
         except Exception:  # noqa: BLE001 -- a task's code may raise anything; it is recorded, and the worker goes on
             self.error = traceback.format_exc()[-ERROR_CHARACTERS:]
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from etude.task import Split, Task, metric_name
-from etude.torch import build
+from etude.torch import build, evaluating
 from search_spaces.candidate import Candidate
+from search_spaces.steps import horizon_mismatch
 
 from .randomness import reseed_torch
 
@@ -22,6 +23,10 @@ BEFORE_THE_FIRST_STEP = -1
 
 class Diverged(Exception):
     """The loss or the decision metric is not a finite number any more."""
+
+
+class HorizonMismatch(Exception):
+    """The optimizer made fewer or more updates than the horizon has: the LR was not the one that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Training:
         self.seed = seed
         self.horizon_steps = horizon_steps
         self.step = 0
-        self._updates = 0
+        self.updates = 0
+        """Updates that the optimizer made: `step`, unless the task makes some of its own."""
         self._cadence = task.evaluation_steps or task.steps_per_epoch
         regular = range(self._cadence, horizon_steps, self._cadence)
         self._stops = sorted({*regular, *(rung for rung in rungs if 0 < rung < horizon_steps), horizon_steps})
@@ -78,6 +84,7 @@ class Training:
 
         Raises:
             Diverged: the loss or the decision metric is not finite.
+            HorizonMismatch: at the horizon, the optimizer has not made exactly that many updates.
         """
         for stop in self._stops:
             if not self._advance(stop, interrupted):
@@ -85,15 +92,15 @@ class Training:
             evaluation = self._evaluate()
             if stop % self._cadence == 0:
                 self.scheduler.observe(evaluation.value)
-            if self.finished and self._updates != self.horizon_steps:
-                raise RuntimeError(f"{self._updates} updates were made instead of {self.horizon_steps}")
+            if self.finished and self.updates != self.horizon_steps:
+                raise HorizonMismatch(horizon_mismatch(self.updates, self.horizon_steps))
             yield evaluation
 
     def measure(self, split: Split) -> dict[str, float]:
         """Return every metric on a split, by its full name (`test_accuracy`)."""
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), evaluating(self.optimizer):
                 metrics = self.task.evaluate(self.model, split)
         finally:
             self.model.train()
@@ -128,4 +135,4 @@ class Training:
         return Evaluation(self.step, value, metrics)
 
     def _count(self, *_: object) -> None:
-        self._updates += 1
+        self.updates += 1

@@ -144,7 +144,8 @@ def finish_one(name: deps.StudyName, number: deps.Number, body: TrialResult, ver
     held = {"study": name, "number": number, "lease": body.lease, "worker_seconds": body.worker_seconds}
     if body.state == "released":
         return _only(verbs.release(ReleaseRequest(worker=OUTSIDE_WORKER, items=[ReleaseItem(**held)])))
-    ended = body.model_dump(include={"state", "value", "steps_done", "error", "metrics"})
+    # What is left out stays left out: a result that says nothing of its updates is not one of 0 updates.
+    ended = body.model_dump(include={"state", "value", "steps_done", "error", "metrics"}, exclude_unset=True)
     try:
         item = FinishItem.model_validate(held | ended)
     except ValidationError as error:

@@ -9,7 +9,16 @@ import optuna
 import pytest
 from sqlalchemy import text
 
-from search_spaces.work import ClaimRequest, Held, ReleaseItem, ReleaseRequest, RenewRequest, TaskVersion
+from search_spaces.work import (
+    ClaimRequest,
+    FinishItem,
+    FinishRequest,
+    Held,
+    ReleaseItem,
+    ReleaseRequest,
+    RenewRequest,
+    TaskVersion,
+)
 from store import Store
 from store.claims import sweep_expired
 from store.studies import change_state, get_study
@@ -165,6 +174,36 @@ def test_the_last_reports_come_with_the_finish(store: Store, verbs: Any) -> None
     assert view.state == "complete"
     assert [(p.step, p.value) for p in view.curve or []] == [(30, 0.9), (100, 0.4)]
     assert view.rungs == {10: 0.9, 20: 0.9, 30: 0.9, 50: 0.4}
+
+
+@pytest.mark.parametrize("steps_done", [0, 99, 101])
+def test_a_training_of_another_length_is_no_complete_trial(store: Store, verbs: Any, steps_done: int) -> None:
+    """A complete trial that made fewer or more updates than its horizon fails, with the reason and both counts."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+
+    answers = [finish(verbs, trial, steps_done=steps_done) for _ in range(2)]
+
+    view = get_trial(store, "mine", 0)
+    assert all(answer.accepted for answer in answers)
+    assert (view.state, view.value) == ("failed", None)
+    assert view.error == f"horizon_mismatch: {steps_done} updates instead of 100"
+    assert view.steps_done == steps_done
+    assert stock_trials(store.url)[0].state.name == "FAIL"
+    assert stock_trials(store.url)[0].user_attrs["error"] == view.error
+
+
+def test_a_finish_that_says_nothing_of_its_updates_is_believed(store: Store, verbs: Any) -> None:
+    """A caller that does not count its updates completes its trial."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(verbs)[0]
+    item = FinishItem(study="mine", number=0, lease=trial.lease, state="complete", value=0.5)
+
+    verbs.finish(FinishRequest(worker="w1", items=[item]))
+
+    assert get_trial(store, "mine", 0).state == "complete"
 
 
 def test_a_failed_trial_keeps_its_error(store: Store, verbs: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etude.torch import build
 from search_spaces.work import ReportRequest, VerbAnswer
 from store import Store
 from store.studies import begin_confirmation, change_state
@@ -13,6 +14,7 @@ from store.workers import list_workers
 from tests.small_task import CANDIDATE, DIVERGING, SmallTask, fresh
 from tests.studies import run_study
 from tests.wire import Wire, propose, trials, work
+from workers import training
 from workers.timing import Stop, Timing
 
 
@@ -92,6 +94,22 @@ def test_an_exception_in_the_task_is_recorded(store: Store, wire: Wire) -> None:
     assert failed.error.endswith("the pump is stuck\n")
     assert len(failed.error) == 4000
     assert complete.state == "complete"
+
+
+def test_a_traceback_is_text_that_every_database_takes(store: Store, wire: Wire) -> None:
+    """NUL and half surrogates in what a task raises are written as escapes."""
+    propose(store, count=1)
+    task = fresh()
+
+    def fall(step: int) -> None:
+        raise LookupError("the pump \0 is \ud800 stuck")
+
+    task.on_batch = fall
+    work(wire, task)
+
+    (failed,) = trials(store)
+    assert failed.error is not None
+    assert failed.error.endswith("the pump \\x00 is \\ud800 stuck\n")
 
 
 def test_params_that_do_not_fit_fail_the_trial(store: Store, wire: Wire) -> None:
@@ -240,3 +258,24 @@ def test_a_task_whose_data_are_missing_is_offered_and_not_claimed(store: Store, 
     assert list_workers(store)[0].tasks[0].reason == "no data here"
     assert all(request.tasks == [] for request in wire.requests("claim"))
     assert trials(store)[0].state == "proposed"
+
+
+def test_a_training_of_another_length_fails_with_both_counts(
+    store: Store, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that makes updates of its own ends its trial as failed, `horizon_mismatch`."""
+    task, optimizers = fresh(), []
+
+    def build_and_keep(*args: Any, **options: Any) -> Any:
+        optimizer, scheduler = build(*args, **options)
+        optimizers.append(optimizer)
+        return optimizer, scheduler
+
+    monkeypatch.setattr(training, "build", build_and_keep)
+    task.on_batch = lambda step: optimizers[-1].step() if step == 50 else None
+    propose(store)
+    work(wire, task)
+
+    failed = trials(store)[0]
+    assert (failed.state, failed.error) == ("failed", "horizon_mismatch: 101 updates instead of 100")
+    assert failed.steps_done == 101

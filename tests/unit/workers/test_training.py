@@ -11,7 +11,7 @@ from etude.task import Split
 from search_spaces.candidate import Candidate
 from search_spaces.problems import HorizonTooShort
 from tests.small_task import CANDIDATE, DIVERGING, SmallTask, fresh
-from workers.training import Diverged, Evaluation, Training
+from workers.training import Diverged, Evaluation, HorizonMismatch, Training
 
 
 def train(training: Training) -> list[Evaluation]:
@@ -56,8 +56,35 @@ def test_an_update_too_many_is_noticed() -> None:
     ongoing = training(task(), steps=20)
     task.on_batch = lambda _step: ongoing.optimizer.step()
 
-    with pytest.raises(RuntimeError, match="40 updates were made instead of 20"):
+    with pytest.raises(HorizonMismatch, match="horizon_mismatch: 40 updates instead of 20"):
         train(ongoing)
+
+
+@pytest.mark.filterwarnings("ignore:.*optimizer.step.*overridden")
+def test_an_update_too_few_is_noticed() -> None:
+    """Where some of the optimizer's updates are left out, the training does not pass for one of T updates either."""
+    ongoing = training(steps=20)
+    made, step = ongoing.optimizer.step, iter(range(20))
+    ongoing.optimizer.step = lambda: made() if next(step) % 2 else None  # type: ignore[method-assign]
+
+    with pytest.raises(HorizonMismatch, match="10 updates instead of 20"):
+        train(ongoing)
+
+
+@pytest.mark.parametrize("kind", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_a_schedule_free_candidate_is_judged_by_its_average(kind: str) -> None:
+    """Between updates the weights are those that are trained, in an evaluation they are the average."""
+    free = CANDIDATE.model_validate(
+        {"optimizer": {"kind": kind}, "initial_lr": 0.01, "schedule": {"kind": "constant", "warmup": {"fraction": 0.1}}}
+    )
+    ongoing = training(candidate=free)
+
+    evaluations = train(ongoing)
+
+    trained = sum(float(parameter.detach().abs().sum()) for parameter in ongoing.model.parameters())
+    assert ongoing.finished
+    assert evaluations[-1].value < evaluations[0].value
+    assert evaluations[-1].further["validation_weight"] != pytest.approx(trained)
 
 
 def test_it_is_a_function_of_its_seed() -> None:
