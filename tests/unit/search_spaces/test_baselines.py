@@ -23,6 +23,12 @@ def test_the_defaults_are_what_people_would_pick() -> None:
     assert all(OPTIMIZERS[BASELINES[name].optimizer.kind].sparse for name in sparse)
 
 
+@pytest.mark.parametrize(("factor", "lr"), [(0.1, 0.01), (0.3, 0.03), (1.0, 0.1), (3.0, 0.3), (10.0, 1.0)])
+def test_a_tuned_baseline_reads_as_a_person_would_write_it(factor: float, lr: float) -> None:
+    """3 times 0.1 is 0.3, and not 0.30000000000000004."""
+    assert BASELINES["sgd-cosine"].with_lr(factor).initial_lr == lr
+
+
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_has_a_curve(name: str) -> None:
     """A baseline's schedule can be drawn on a short horizon."""
