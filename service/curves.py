@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import threading
 from collections.abc import Collection, Mapping, Sequence
 
@@ -14,6 +15,9 @@ from search_spaces.schedules import Plateau, Schedule, curve, plateau_factors
 from search_spaces.study import Direction
 
 Floats = NDArray[np.float64]
+
+TITLE_CHARACTERS = 80
+"""A line of the title that the picture is wide enough for, at the size of its letters."""
 
 _drawing = threading.Lock()
 """matplotlib's fonts and text layout are shared between figures and not safe in several threads."""
@@ -88,14 +92,14 @@ def as_csv(lr: Floats) -> str:
 
 
 def as_svg(lr: Floats, title: str) -> bytes:
-    """Draw a curve over its steps as an SVG picture; `title` is taken as plain text."""
+    """Draw a curve over its steps as an SVG picture; `title` is taken as plain text and broken into lines."""
     with _drawing:
         figure = Figure(figsize=(7.2, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.plot(np.arange(lr.size), lr, linewidth=1.6, color="#2257a3")
         axes.set_xlabel("step")
         axes.set_ylabel("learning rate")
-        axes.set_title(title, parse_math=False, fontsize=10)
+        axes.set_title(textwrap.fill(title, TITLE_CHARACTERS), parse_math=False, fontsize=10)
         axes.set_ylim(bottom=0)
         axes.margins(x=0.01)
         axes.grid(alpha=0.25)
