@@ -13,17 +13,13 @@ from .problems import HorizonTooShort, InvalidSpec, Problem
 class Model(BaseModel):
     """A frozen record whose unknown fields are errors; NaN and infinities are strings in JSON."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
 class Message(Model):
     """A record that another version may have written: unknown fields are passed over."""
 
-    model_config = ConfigDict(
-        extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
 
 
 def _number_from_text(value: Any) -> Any:
@@ -48,6 +44,9 @@ Number = Annotated[
     float, BeforeValidator(_number_from_text), PlainSerializer(_text_from_number, when_used="json-unless-none")
 ]
 """A float that may be nan, inf or -inf (strings in JSON)."""
+
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""A number of things, or of one of them, that an integer column holds."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -77,9 +76,7 @@ def problem_from_validation(error: ValidationError, prefix: str = "") -> Problem
     listed = [{"field": row["field"], "detail": row["detail"]} for row in rows]
     cause = first["cause"]
     if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
-        return HorizonTooShort(
-            cause.problem.detail, field=first["field"], least_steps=cause.problem.least_steps
-        )
+        return HorizonTooShort(cause.problem.detail, field=first["field"], least_steps=cause.problem.least_steps)
     return InvalidSpec(str(first["detail"]), field=first["field"], errors=listed)
 
 

@@ -12,9 +12,7 @@ from .model import Message, Number
 from .study import StudySpec
 from .work import Announcement, Purpose, Report
 
-StudyState = Literal[
-    "queued", "running", "paused", "confirming", "confirming_paused", "done", "stopped", "failed"
-]
+StudyState = Literal["queued", "running", "paused", "confirming", "confirming_paused", "done", "stopped", "failed"]
 TrialState = Literal["proposed", "leased", "complete", "pruned", "failed", "stopped"]
 Verdict = Literal["winner", "no_winner", "undecided"]
 AnswerStatus = Literal["searching", "confirming", "final", "stopped"]

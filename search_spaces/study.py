@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, StrictBool, field_validator, model_validator
 
 from .candidate import Candidate
 from .model import Finite, Fraction, Model, Name
 from .problems import InvalidSpec
 from .ranges import AnyRange
+from .searched import refuse
 from .steps import whole_steps
-from .work import OfferedTask
+from .work import LONGEST_HORIZON, OfferedTask
 
 Direction = Literal["minimize", "maximize"]
 Ranges = dict[str, AnyRange]
@@ -43,8 +44,8 @@ class ObjectiveSpec(Model):
 class HorizonSpec(Model):
     """Length of one full training, in epochs of the task or in optimizer updates."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
-    steps: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] | None = None
+    steps: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)] | None = None
 
     @model_validator(mode="after")
     def _one_unit(self) -> HorizonSpec:
@@ -59,9 +60,9 @@ class SpaceSpec(Model):
     preset: str = "general"
     optimizers: Names | None = None
     schedules: Names | None = None
-    warmup: Ranges | bool | None = None
+    warmup: Ranges | StrictBool | None = None
     """Ranges of `fraction`; false: no warm-up is searched."""
-    restarts: Ranges | bool | None = None
+    restarts: Ranges | StrictBool | None = None
 
 
 class BudgetSpec(Model):
@@ -162,9 +163,7 @@ class StudySpec(Model):
     @classmethod
     def _not_a_confirmation(cls, name: str) -> str:
         if name.endswith(".confirmation"):
-            raise ValueError(
-                "a name may not end in .confirmation: that is the name of a study's confirmation"
-            )
+            raise ValueError("a name may not end in .confirmation: that is the name of a study's confirmation")
         return name
 
     @model_validator(mode="after")
@@ -176,7 +175,7 @@ class StudySpec(Model):
                 ("horizon.steps", self.horizon.steps),
             ):
                 if value is None:
-                    raise ValueError(f"the task external has no offer, so {path} is required")
+                    raise refuse(path, "this field is required: the task external has no offer that says it")
         return self
 
 
@@ -199,28 +198,27 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
     """Meet the spec with the task's offer (None for `external`).
 
     Raises:
-        InvalidSpec: the objective names a metric or a direction that the task does not have.
+        InvalidSpec: the objective names a metric or a direction that the task does not have, or the epochs are more
+            steps than the longest horizon.
     """
     if offer is None:
         steps = spec.horizon.steps or 0
         metric, direction, version = spec.objective.metric or "", spec.objective.direction, "1"
     else:
-        steps = (
-            spec.horizon.steps
-            or (spec.horizon.epochs or offer.horizon.epochs) * offer.horizon.steps_per_epoch
-        )
+        steps = spec.horizon.steps or (spec.horizon.epochs or offer.horizon.epochs) * offer.horizon.steps_per_epoch
         metric, direction, version = offer.metric, offer.direction, spec.task.version or offer.version
         if spec.objective.metric not in (None, offer.metric):
             raise InvalidSpec(f"the task {offer.name} decides by {offer.metric}", field="objective.metric")
         if spec.objective.direction not in (None, offer.direction):
             raise InvalidSpec(f"{offer.metric} is to {offer.direction}", field="objective.direction")
     assert direction is not None
+    if steps > LONGEST_HORIZON:
+        field = "horizon" if spec.horizon.epochs is None else "horizon.epochs"
+        raise InvalidSpec(f"{steps} steps are more than the longest horizon of {LONGEST_HORIZON}", field=field)
     # Two fractions may round to one step on a short horizon: one comparison there is enough.
     rungs = sorted({whole_steps(fraction, steps) for fraction in spec.pruner.rungs})
     rungs = [rung for rung in rungs if rung < steps] if spec.pruner.kind != "none" else []
-    return ResolvedStudy(
-        metric=metric, direction=direction, horizon_steps=steps, task_version=version, rungs=rungs
-    )
+    return ResolvedStudy(metric=metric, direction=direction, horizon_steps=steps, task_version=version, rungs=rungs)
 
 
 __all__ = [

@@ -14,12 +14,15 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field, model_validator
 
 from .candidate import Candidate
-from .model import Message, Number
+from .model import Message, Number, ProblemValue, Whole
+from .problems import InvalidSpec
 
 Purpose = Literal["search", "tuning", "confirmation"]
 Directive = Literal["continue", "prune", "stop", "cooldown"]
 Code = Literal["lease_lost"]
 ReportKind = Literal["raw", "averaged", "cooldown"]
+LONGEST_HORIZON = 10_000_000
+"""Steps of the longest training: the service holds the LR of each of them."""
 WorkerName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -79,14 +82,14 @@ class Held(Message):
     """A trial that the caller believes to hold."""
 
     study: str
-    number: int
+    number: Whole
     lease: str
 
 
 class Report(Message):
     """The decision metric after `step` updates."""
 
-    step: Annotated[int, Field(ge=0)]
+    step: Whole
     value: Number
     kind: ReportKind = "raw"
 
@@ -106,7 +109,7 @@ class FinishItem(Held):
     state: Literal["complete", "failed"]
     value: Number | None = None
     """The decision metric at the horizon; required when complete."""
-    steps_done: Annotated[int, Field(ge=0)] = 0
+    steps_done: Whole = 0
     error: str | None = None
     """Why it failed: a reason in one word where there is one (`diverged`), else the traceback."""
     worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -117,7 +120,7 @@ class FinishItem(Held):
     @model_validator(mode="after")
     def _complete_has_a_value(self) -> FinishItem:
         if self.state == "complete" and (self.value is None or not math.isfinite(self.value)):
-            raise ValueError("a complete trial has a finite value")
+            raise ProblemValue(InvalidSpec("a complete trial has a finite value", field="value"))
         return self
 
 
@@ -177,8 +180,8 @@ class VerbAnswer(Message):
 class OfferedHorizon(Message):
     """The task's default horizon."""
 
-    epochs: Annotated[int, Field(ge=1)]
-    steps_per_epoch: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)]
+    steps_per_epoch: Annotated[int, Field(ge=1, le=LONGEST_HORIZON)]
 
     @property
     def steps(self) -> int:
@@ -216,7 +219,7 @@ class Announcement(Message):
     """What a worker says of itself, at start and as its heartbeat."""
 
     devices: list[str] = ["cpu"]
-    slots: Annotated[int, Field(ge=1)] = 1
+    slots: Annotated[int, Field(ge=1, le=1024)] = 1
     tasks: list[OfferedTask] = []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from store import Store
 
@@ -10,6 +10,7 @@ from . import problems
 from .middleware import BodyLimit, RequestIds
 from .routes import best, catalogue, code, health, studies, trials, work, workers
 from .settings import Settings
+from .storable import refuse_unstorable
 
 DESCRIPTION = """Searches the optimizer, the initial learning rate and the learning-rate schedule of a training task.
 
@@ -19,7 +20,7 @@ UTC, durations are seconds, lists answer `{"items": [...], "next_cursor": ...}`.
 
 def create_app(store: Store, settings: Settings) -> FastAPI:
     """Make the application on an opened store; it neither opens nor closes it."""
-    app = FastAPI(title="Étude", version="1", description=DESCRIPTION)
+    app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
     app.state.store = store
     app.state.settings = settings
     problems.install(app)

@@ -18,7 +18,6 @@ Row = Mapping[str, Any]
 
 WRONG_BRANCH = frozenset({"list_type", "dict_type", "bool_type", "none_required", "model_type"})
 """What pydantic says of the branches of a union that were not meant."""
-OUTER = frozenset({"body", "query", "path", "header"})
 
 
 class ProblemResponse(JSONResponse):
@@ -109,9 +108,10 @@ def _field(row: Row, body: Any) -> Location:
     pydantic puts names of union branches between the keys: a part stays only where the body has it, or where
     the row says that it is missing.
     """
-    location = tuple(row["loc"])
-    if location and location[0] in OUTER:
-        location = location[1:]
+    outer, *inner = row["loc"] or ("body",)
+    location = tuple(inner)
+    if outer != "body":
+        return location
     place = _walk(location, body, keep_last=row["type"] in ("missing", "extra_forbidden"))
     discriminator = (row.get("ctx") or {}).get("discriminator")
     if discriminator is not None:
@@ -148,6 +148,6 @@ def _detail(row: Row) -> str:
     if row["type"] == "union_tag_invalid":
         context = row["ctx"]
         return f"there is no kind {context['tag']!r}; there are {context['expected_tags']}"
-    if row["type"] == "missing":
+    if row["type"] in ("missing", "union_tag_not_found"):
         return "this field is required"
     return str(row["msg"]).removeprefix("Value error, ")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from search_spaces.problems import Problem, StoreUnavailable
 from store import Store
-from store.proposals import Past, history, propose, queue
+from store.proposals import Past, history, propose, queue, recent_history, taken_places
 from store.states import ENDED_TRIAL
 from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
 from store.workers import live_slots, offers
@@ -22,6 +22,7 @@ from .confirmation import (
     tuning_proposals,
 )
 from .opponents import opponents_of
+from .sampling import BEST_KEPT, LATEST_KEPT
 from .search import Search, next_proposals
 from .submission import offer_of, resolve
 
@@ -83,8 +84,16 @@ def _search(store: Store, study: LiveStudy) -> bool:
     if missing <= 0 or sum(counts.values()) >= budget:
         return False
     search = search_of(store, study)
-    new = next_proposals(search, history(store, study.study_id), missing)
+    new = next_proposals(search, _seen(store, study), missing, taken_places(store, study.study_id))
     return propose(store, study.study_id, new) > 0
+
+
+def _seen(store: Store, study: LiveStudy) -> list[Past]:
+    """Read what proposals are made of: with a lag all that it names, else no more than the sampler keeps."""
+    assert study.resolved is not None
+    if study.spec.sampler.lag is not None:
+        return history(store, study.study_id)
+    return recent_history(store, study.study_id, direction=study.resolved.direction, best=BEST_KEPT, latest=LATEST_KEPT)
 
 
 def _ended(counts: dict[str, int]) -> int:
@@ -129,6 +138,8 @@ def _end_search(store: Store, study: LiveStudy) -> bool:
 
 
 def _nothing_complete(ours: Sequence[Past]) -> str:
+    if not ours:
+        return "its deadline or worker-seconds were spent before a trial was claimed"
     errors = [trial.error for trial in ours if trial.error]
     last = f"; the last error was: {errors[-1].strip().splitlines()[-1]}" if errors else ""
     return f"none of {len(ours)} trials ran to its end{last}"

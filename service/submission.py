@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from search_spaces.baselines import BASELINES
@@ -11,7 +12,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
 from search_spaces.schedules import check_horizon
 from search_spaces.space import Space, resolve_space
-from search_spaces.study import EXTERNAL_TASK, LimitsSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
+from search_spaces.study import EXTERNAL_TASK, ResolvedStudy, StudySpec, TaskSpec, resolve_study
 from search_spaces.work import OfferedTask
 
 from .opponents import CURRENT, baseline_names
@@ -36,6 +37,7 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
         NotAvailable: the task is known, but its data are not at hand.
     """
     _refuse_later_versions(spec)
+    _refuse_past_deadline(spec)
     if spec.task.name == EXTERNAL_TASK:
         return resolve(spec, None)
     offer = offer_of(offers, spec.task)
@@ -53,12 +55,20 @@ def _refuse_later_versions(spec: StudySpec) -> None:
     asked = {
         "objective.target": spec.objective.target is not None,
         "objective.min_gain": spec.objective.min_gain is not None,
-        "limits": spec.limits != LimitsSpec(),
+        "limits.trial_seconds": spec.limits.trial_seconds is not None,
+        "limits.memory_mib": spec.limits.memory_mib is not None,
+        "limits.device": spec.limits.device != "any",
         "warm_start.studies": bool(spec.warm_start.studies),
     }
     for field, is_asked in asked.items():
         if is_asked:
             raise InvalidSpec("this is not part of this version", field=field)
+
+
+def _refuse_past_deadline(spec: StudySpec) -> None:
+    deadline = spec.budget.deadline
+    if deadline is not None and deadline <= datetime.now(UTC):
+        raise InvalidSpec("this time has passed: no trial could be claimed", field="budget.deadline")
 
 
 def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:

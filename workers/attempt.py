@@ -72,7 +72,7 @@ class Attempt:
         except HorizonMismatch as mismatch:
             self.error = str(mismatch)
         except Exception:  # noqa: BLE001 -- a task's code may raise anything; it is recorded, and the worker goes on
-            self.error = traceback.format_exc()[-ERROR_CHARACTERS:]
+            self.error = _as_text(traceback.format_exc()[-ERROR_CHARACTERS:])
 
     def _train(self, interrupted: Callable[[], bool]) -> Iterator[Evaluation]:
         claimed = self._claimed
@@ -94,3 +94,8 @@ class Attempt:
         if self._claimed.purpose == "confirmation":
             self.metrics |= training.measure("test")
         self.complete = True
+
+
+def _as_text(written: str) -> str:
+    """Write as escapes what no database column takes: NUL, and halves of surrogate pairs."""
+    return written.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")

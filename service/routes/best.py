@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from search_spaces.candidate import Candidate
 from search_spaces.model import Message
-from search_spaces.problems import Conflict, NotFound
+from search_spaces.problems import Conflict, HorizonTooShort, NotFound
 from search_spaces.results import Answer, StudyView, TrialView
 from search_spaces.schedules import Plateau
 from search_spaces.study import confirmation_name
@@ -100,7 +100,10 @@ def _curve(store: Store, name: str, steps: int | None) -> tuple[Floats, Answer]:
     candidate = answer.candidate
     if isinstance(candidate.schedule, Plateau):
         return _plateau(store, answer, steps or answer.horizon), answer
-    return lr_curve(candidate.schedule, candidate.initial_lr, steps or answer.horizon), answer
+    try:
+        return lr_curve(candidate.schedule, candidate.initial_lr, steps or answer.horizon), answer
+    except HorizonTooShort as problem:
+        raise HorizonTooShort(problem.detail, field="steps", least_steps=problem.least_steps) from None
 
 
 def _plateau(store: Store, answer: Answer, steps: int) -> Floats:

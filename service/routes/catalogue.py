@@ -11,7 +11,7 @@ from search_spaces.describe import describe_schedule
 from search_spaces.model import Message, Model, Number
 from search_spaces.optimizers import BUILDABLE, OPTIMIZERS, Optimizer
 from search_spaces.presets import MEDIUM_BUDGET, PRESETS, SMALL_BUDGET
-from search_spaces.problems import InvalidSpec, NotFound
+from search_spaces.problems import HorizonTooShort, InvalidSpec, NotFound, Unsupported
 from search_spaces.ranges import AnyRange
 from search_spaces.schedules import FAMILIES, AnySchedule, Plateau, Schedule
 from search_spaces.study import Direction
@@ -19,7 +19,7 @@ from search_spaces.work import OfferedTask
 from store.workers import offers
 
 from .. import deps
-from ..curves import as_svg, lr_curve
+from ..curves import Floats, as_svg, lr_curve
 
 router = APIRouter(prefix="/v1", tags=["catalogue"], responses=deps.PROBLEMS)
 SVG = "image/svg+xml"
@@ -196,7 +196,20 @@ def preview(body: Preview, request: Request) -> PreviewCurve | Response:
     """Give the LR of each of `total_steps` updates; with `Accept: image/svg+xml`, a plot of it."""
     if isinstance(body.schedule, Plateau) == (body.metrics is None):
         raise InvalidSpec("plateau follows metrics, and no other schedule does", field="metrics")
-    lr = lr_curve(body.schedule, body.initial_lr, body.total_steps, metrics=body.metrics, direction=body.direction)
+    lr = _previewed(body)
     if SVG in request.headers.get("accept", ""):
         return Response(as_svg(lr, describe_schedule(body.schedule)), media_type=SVG)
     return PreviewCurve(lr=lr.tolist())
+
+
+def _previewed(body: Preview) -> Floats:
+    """Return the curve; what the schedule says of itself is said of the body's `schedule`."""
+    try:
+        return lr_curve(
+            body.schedule, body.initial_lr, body.total_steps, metrics=body.metrics, direction=body.direction
+        )
+    except HorizonTooShort as problem:
+        field = f"schedule.{problem.field}"
+        raise HorizonTooShort(problem.detail, field=field, least_steps=problem.least_steps) from None
+    except Unsupported as problem:
+        raise InvalidSpec(problem.detail, field="schedule.kind") from None

@@ -139,7 +139,7 @@ WRONG = {
         {"warm_start": {"studies": ["other"]}}, "warm_start.studies", "not part of this version",
     ),
     "a limit, which is of a later version": (
-        {"limits": {"trial_seconds": 5}}, "limits", "not part of this version",
+        {"limits": {"trial_seconds": 5}}, "limits.trial_seconds", "not part of this version",
     ),
     "text for a number": ({"budget": {"trials": "many"}}, "budget.trials", "integer"),
 }  # fmt: skip
