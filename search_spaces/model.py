@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from .problems import HorizonTooShort, InvalidSpec, Problem
 
@@ -47,6 +48,21 @@ Number = Annotated[
 
 Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
 """A number of things, or of one of them, that an integer column holds."""
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""A duration of at most some thirty years: sums of it stay finite."""
+
+
+def _plain_json(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError("this has to be plain JSON, which has no NaN and no infinity") from error
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_plain_json)]
+"""An object whose fields are not ours to know, of what JSON can write and a database can hold."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

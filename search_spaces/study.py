@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StrictBool, field_validator, model_validator
 
 from .candidate import Candidate
-from .model import Finite, Fraction, Model, Name
+from .model import Finite, Fraction, JsonObject, Model, Name
 from .problems import InvalidSpec
 from .ranges import AnyRange
 from .searched import refuse
@@ -26,7 +26,7 @@ class TaskSpec(Model):
     """What the schedule is searched for, by the name under which workers offer it."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
-    params: dict[str, Any] = {}
+    params: JsonObject = {}
     version: str | None = None
     """Default: the version offered when the study is submitted."""
 
@@ -127,7 +127,7 @@ class ConfirmationSpec(Model):
     seeds: Annotated[int, Field(ge=2, le=100)] = 7
     baselines: list[str] | None = None
     """Names from the catalogue; default: current if given, and the three that people would pick."""
-    max_share: Annotated[float, Field(gt=0)] = 2.0
+    max_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
     """At most this multiple of the search's worker-seconds; seeds are dropped for it, down to 3."""
     extras: bool = True
 

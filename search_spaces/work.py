@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field, model_validator
 
 from .candidate import Candidate
-from .model import Message, Number, ProblemValue, Whole
+from .model import JsonObject, Message, Number, ProblemValue, Seconds, Whole
 from .problems import InvalidSpec
 
 Purpose = Literal["search", "tuning", "confirmation"]
@@ -99,7 +99,7 @@ class ReportItem(Held):
 
     reports: list[Report] = []
     checkpoint: str | None = None
-    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    worker_seconds: Seconds = 0.0
     """Seconds of the worker since the last verb of this trial, a pack's time shared by steps."""
 
 
@@ -112,7 +112,7 @@ class FinishItem(Held):
     steps_done: Whole = 0
     error: str | None = None
     """Why it failed: a reason in one word where there is one (`diverged`), else the traceback."""
-    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    worker_seconds: Seconds = 0.0
     reports: list[Report] = []
     metrics: dict[str, Number] = {}
     """Further metrics at the end, recorded and not optimised."""
@@ -128,7 +128,7 @@ class ReleaseItem(Held):
     """A trial given back: no attempt is counted."""
 
     checkpoint: str | None = None
-    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    worker_seconds: Seconds = 0.0
 
 
 class RenewRequest(Message):
@@ -204,7 +204,7 @@ class OfferedTask(Message):
     metric: str
     direction: Literal["minimize", "maximize"]
     horizon: OfferedHorizon
-    params_schema: dict[str, Any] = {}
+    params_schema: JsonObject = {}
     sparse_gradients: bool = False
     parameter_groups: list[str] = []
     """Names that `lr_ratios` may use."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import Field, ValidationError
 
-from search_spaces.model import Message, Number, Whole, problem_from_validation
+from search_spaces.model import Message, Number, Seconds, Whole, problem_from_validation
 from search_spaces.problems import LeaseLost
 from search_spaces.study import StudySpec
 from search_spaces.work import (
@@ -70,7 +70,7 @@ class TrialResult(Message):
     value: Number | None = None
     steps_done: Whole = 0
     error: str | None = None
-    worker_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    worker_seconds: Seconds = 0.0
     metrics: dict[str, Number] = {}
 
 

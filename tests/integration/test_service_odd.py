@@ -109,6 +109,23 @@ def test_what_cannot_be_meant_is_refused_with_its_field(api: httpx.Client) -> No
     assert api.get("/v1/studies").json()["items"] == []
 
 
+ENDLESS: list[tuple[str, str, Any, str]] = [
+    ("POST", "/v1/studies", spec(task={"name": "nothing", "params": {"a": [float("nan")]}}), "task.params"),
+    ("POST", "/v1/studies", spec(confirmation={"max_share": float("inf")}), "confirmation.max_share"),
+    ("PUT", "/v1/workers/w", {"tasks": [OFFERED | {"params_schema": {"a": float("inf")}}]}, "tasks.0.params_schema"),
+    ("POST", "/v1/work/report", verb(worker_seconds=1e308), "items.0.worker_seconds"),
+]
+
+
+def test_numbers_without_end_are_refused_where_they_mean_nothing(api: httpx.Client) -> None:
+    """Python and others write NaN and Infinity where JSON has no such words."""
+    for method, path, body, field in ENDLESS:
+        response = api.request(method, path, content=json.dumps(body), headers=JSON)
+
+        assert (path, response.status_code) == (path, 422)
+        assert (path, response.json().get("field")) == (path, field)
+
+
 @pytest.mark.parametrize(
     ("schedule", "field"),
     [
