@@ -22,10 +22,10 @@ import optuna
 from sqlalchemy import Engine, event
 
 from search_spaces.work import FinishItem, FinishRequest
-from service.sampling import draw_points
+from service.sampling import BEST_KEPT, LATEST_KEPT, draw_points
 from service.search import _drawing
 from store import Store, open_store
-from store.proposals import history
+from store.proposals import recent_history
 from store.studies import own
 from store.verbs import SqlVerbs
 from tests.postgres import Postgres
@@ -129,7 +129,7 @@ class Ours:
         """How fast the coordinator draws on the history as it is, in a refill of 8."""
         live = next(study for study in own(self.store, "tests", 600) if study.name == "ours")
         began = time.perf_counter()
-        past = history(self.store, live.study_id)
+        past = recent_history(self.store, live.study_id, direction="minimize", best=BEST_KEPT, latest=LATEST_KEPT)
         from service.steps import search_of
 
         draw_points(_drawing(search_of(self.store, live)), past, list(range(self.made, self.made + 8)))

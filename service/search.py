@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -38,20 +38,25 @@ class Search:
 # the variance of a comparison. Fresh seeds are for the confirmation.
 
 
-def next_proposals(search: Search, past: Sequence[Past], wanted: int) -> list[NewProposal]:
+def next_proposals(
+    search: Search, past: Sequence[Past], wanted: int, taken: Collection[int] | None = None
+) -> list[NewProposal]:
     """Return up to `wanted` proposals more, none beyond the budget.
+
+    `taken` are the places that have a proposal, where `past` does not show every one.
 
     With `sampler.lag` = L the proposal in place n is made of the proposals 0 ... n-L-1 alone, and only once all of
     them have ended: fewer than `wanted` may be returned then.
     """
     ours = [trial for trial in past if trial.seq is not None and trial.purpose == "search"]
+    shown = {trial.seq for trial in ours if trial.seq is not None}
+    places = _free_places(search, shown if taken is None else taken, wanted)
     if search.spec.sampler.lag is None:
-        return _by_what_has_ended(search, past, ours, _free_places(search, ours, wanted))
-    return _by_lag(search, ours, _free_places(search, ours, wanted), search.spec.sampler.lag)
+        return _by_what_has_ended(search, past, ours, places)
+    return _by_lag(search, ours, places, search.spec.sampler.lag)
 
 
-def _free_places(search: Search, ours: Sequence[Past], wanted: int) -> list[int]:
-    taken = {trial.seq for trial in ours}
+def _free_places(search: Search, taken: Collection[int], wanted: int) -> list[int]:
     free = (seq for seq in range(search.budget) if seq not in taken)
     return list(islice(free, max(0, wanted)))
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces.space import Space
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, Row, Select, func, insert, select, text, union
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search_spaces.candidate import Candidate
+from search_spaces.space import Space
 from search_spaces.study import confirmation_name
 from search_spaces.work import Purpose
 
@@ -22,6 +22,9 @@ from . import optuna_bridge
 from .engine import Store
 from .states import LIVE_STUDY
 from .tables import proposals, rung_values, segments, studies
+
+IDS_AT_ONCE = 500
+"""Parameters of one IN (...): SQLite has a limit, and plans of long ones are slow."""
 
 
 @dataclass(frozen=True)
@@ -135,24 +138,57 @@ def queue(store: Store, study_id: int) -> dict[str, dict[str, int]]:
 
 def history(store: Store, study_id: int) -> list[Past]:
     """Read every proposal of a study and every foreign trial, search proposals first and in order."""
-    with store.read() as connection:
-        rungs = _rungs(connection, study_id)
-        query = (
-            select(proposals)
-            .where(proposals.c.study_id == study_id)
-            .order_by(proposals.c.purpose.desc(), proposals.c.seq)
-        )
-        past = [_past(row, rungs.get(row.trial_id, {})) for row in connection.execute(query)]
-        return past + _foreign(connection, study_id)
-
-
-def _rungs(connection: Connection, study_id: int) -> dict[int, dict[int, float]]:
-    query = select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value).where(
-        rung_values.c.study_id == study_id, rung_values.c.kind == "raw"
+    query = (
+        select(proposals).where(proposals.c.study_id == study_id).order_by(proposals.c.purpose.desc(), proposals.c.seq)
     )
+    with store.read() as connection:
+        return _pasts(connection, study_id, query) + _foreign(connection, study_id)
+
+
+def recent_history(store: Store, study_id: int, *, direction: str, best: int, latest: int) -> list[Past]:
+    """Read what the next proposals of a search are drawn from, at a cost that does not grow with the study.
+
+    That is: every open proposal and every one that is not the sampler's, the `best` complete ones by `direction`, the
+    `latest` by place, and the `latest` foreign trials.
+    """
+    mine = (proposals.c.study_id == study_id) & (proposals.c.purpose == "search")
+    value = proposals.c.value.desc() if direction == "maximize" else proposals.c.value
+    ids = select(proposals.c.id)
+    wanted = union(
+        ids.where(mine, proposals.c.state.in_(("proposed", "leased"))),
+        ids.where(mine, proposals.c.origin != "sampler"),
+        select(ids.where(mine, proposals.c.state == "complete").order_by(value).limit(best).subquery()),
+        select(ids.where(mine).order_by(proposals.c.seq.desc()).limit(latest).subquery()),
+    ).subquery()
+    query = select(proposals).where(proposals.c.id.in_(select(wanted.c.id))).order_by(proposals.c.seq)
+    with store.read() as connection:
+        return _pasts(connection, study_id, query) + _foreign(connection, study_id, latest)
+
+
+def taken_places(store: Store, study_id: int) -> set[int]:
+    """Return the places of a study's search that have a proposal; a study that was cut short may have gaps."""
+    query = select(proposals.c.seq).where(proposals.c.study_id == study_id, proposals.c.purpose == "search")
+    with store.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
+def _pasts(connection: Connection, study_id: int, query: Select[Any]) -> list[Past]:
+    rows = connection.execute(query).all()
+    rungs = _rungs(connection, study_id, [row.trial_id for row in rows if row.trial_id is not None])
+    return [_past(row, rungs.get(row.trial_id, {})) for row in rows]
+
+
+def _rungs(connection: Connection, study_id: int, trials: Sequence[int]) -> dict[int, dict[int, float]]:
+    """Read the raw rung values of some trials, by trial."""
     by_trial: dict[int, dict[int, float]] = {}
-    for trial_id, rung, value in connection.execute(query):
-        by_trial.setdefault(trial_id, {})[rung] = float("nan") if value is None else value
+    for first in range(0, len(trials), IDS_AT_ONCE):
+        query = select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value).where(
+            rung_values.c.study_id == study_id,
+            rung_values.c.kind == "raw",
+            rung_values.c.trial_id.in_(trials[first : first + IDS_AT_ONCE]),
+        )
+        for trial_id, rung, value in connection.execute(query):
+            by_trial.setdefault(trial_id, {})[rung] = float("nan") if value is None else value
     return by_trial
 
 
@@ -175,16 +211,16 @@ def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
     )
 
 
-def _foreign(connection: Connection, study_id: int) -> list[Past]:
+def _foreign(connection: Connection, study_id: int, latest: int = 1_000_000) -> list[Past]:
     rows = connection.execute(
         text(
             """SELECT t.trial_id, t.number, t.state, v.value FROM etude_studies s
             JOIN trials t ON t.study_id = s.optuna_study_id
             LEFT JOIN etude_proposals p ON p.trial_id = t.trial_id
             LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
-            WHERE s.id = :id AND p.id IS NULL ORDER BY t.number"""
+            WHERE s.id = :id AND p.id IS NULL ORDER BY t.number DESC LIMIT :latest"""
         ),
-        {"id": study_id},
+        {"id": study_id, "latest": latest},
     ).all()
     names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
     return [
@@ -199,7 +235,7 @@ def _foreign(connection: Connection, study_id: int) -> list[Past]:
             value=row.value,
             seed=0,
         )
-        for row in rows
+        for row in reversed(rows)
     ]
 
 

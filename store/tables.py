@@ -124,6 +124,19 @@ proposals = Table(
         sqlite_where=text("state = 'leased'"),
     ),
     Index(
+        "etude_proposals_best",
+        "study_id",
+        "value",
+        postgresql_where=text("state = 'complete'"),
+        sqlite_where=text("state = 'complete'"),
+    ),
+    Index(
+        "etude_proposals_opponents",
+        "study_id",
+        postgresql_where=text("origin <> 'sampler'"),
+        sqlite_where=text("origin <> 'sampler'"),
+    ),
+    Index(
         "etude_proposals_waiting",
         "study_id",
         "id",

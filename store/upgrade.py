@@ -50,11 +50,24 @@ def bring_up_to_date(store: Store) -> None:
     if stored_version(store) == head_version():
         return
     with _alone(store):
+        _write_ahead(store)
         optuna_bridge.create_tables(store.url)
         settings = alembic_settings()
         with store.begin() as connection:
             settings.attributes["connection"] = connection
             command.upgrade(settings, "head")
+
+
+def _write_ahead(store: Store) -> None:
+    """Let readers of an SQLite file go on beside its writer; the file remembers it.
+
+    Here and not at each connection: the change of mode waits for nobody, and fails beside a transaction.
+    """
+    if store.dialect.name == "sqlite":
+        with store.engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA journal_mode=WAL")
 
 
 def check_version(store: Store) -> None:

@@ -40,6 +40,19 @@ def test_several_processes_may_open_an_empty_store(store_url: str) -> None:
         opened.close()
 
 
+def test_an_embedded_store_has_readers_beside_its_writer(sqlite_url: str) -> None:
+    """While one connection writes, another reads at once: the file is in write-ahead mode."""
+    opened = open_store(sqlite_url)
+
+    with opened.begin() as writer:
+        writer.execute(text("DELETE FROM etude_workers"))
+        with opened.read() as reader:
+            mode = reader.execute(text("PRAGMA journal_mode")).scalar()
+
+    opened.close()
+    assert mode == "wal"
+
+
 def test_a_worker_with_one_connection_may_open_an_empty_store(store_url: str) -> None:
     """The upgrade needs no more connections of the pool than a worker's has."""
     opened = open_store(store_url, pool_size=1)

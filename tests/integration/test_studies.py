@@ -13,6 +13,7 @@ from search_spaces.results import Answer
 from search_spaces.space import resolve_space
 from search_spaces.study import BudgetSpec, resolve_study
 from store import Store
+from store.proposals import history, recent_history
 from store.studies import (
     begin_confirmation,
     change_state,
@@ -222,3 +223,21 @@ def test_pages_of_studies(store: Store) -> None:
 
     assert [view.name for view in first.items + second.items] == ["s4", "s3", "s2", "s1"]
     assert [view.name for view in even.items] == ["s2", "s0"]
+
+
+def test_recent_history_is_the_end_and_the_best_of_history(store: Store) -> None:
+    """What proposals are drawn from is bounded: open ones, opponents, the best and the latest, in order."""
+    run_study(store, budget={"trials": 60})
+    add_proposals(store, count=2, origin="baseline:sgd-cosine")
+    add_proposals(store, count=48, first=2)
+    verbs = SqlVerbs(store)
+    for trial in claim(verbs, count=48):
+        finish(verbs, trial, value=abs(trial.number - 20.0))
+    study_id = own(store, "tests", 60)[0].study_id
+
+    whole = history(store, study_id)
+    recent = recent_history(store, study_id, direction="minimize", best=3, latest=5)
+
+    assert len(whole) == 50
+    assert [past.seq for past in recent] == [0, 1, 19, 20, 21, 45, 46, 47, 48, 49]
+    assert recent == [past for past in whole if past.seq in {past.seq for past in recent}]
