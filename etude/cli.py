@@ -75,6 +75,7 @@ for command in (
     cli_studies.status,
     cli_studies.best,
     cli_schedules.code,
+    cli_schedules.explain,
     cli_studies.trials,
     cli_studies.workers,
     cli_studies.pause,
