@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo up test check soak bench fuzz format clean install
+.PHONY: help demo up test check soak bench format clean install
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -29,6 +29,9 @@ test: install  ## run the tests (under 8 minutes)
 
 soak: install  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
 	$(BIN)/python -m pytest tests/soak
+
+bench: install  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
+	$(BIN)/python -m benchmarks.coordination
 
 check: install  ## lint, types, import contracts
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from .steps import step
 
 log = logging.getLogger(__name__)
 
-OWN_SECONDS = 10.0
-"""How long a study stays with a coordinator that is not heard of."""
+OWN_SECONDS = 8.0
+"""How long a study stays with a coordinator that is not heard of: another has it within 10 s."""
 BUSY_SECONDS, IDLE_SECONDS = 0.2, 1.0
 """Pause after a round that changed something, and the longest of those after rounds that did not."""
 SWEEP_SECONDS = 1.0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from search_spaces.work import (
     Announcement,
     ClaimAnswer,
@@ -18,35 +22,69 @@ from .engine import Store
 
 
 class SqlVerbs:
-    """`search_spaces.work.Verbs` on an opened store."""
+    """`search_spaces.work.Verbs` on an opened store.
 
-    def __init__(self, store: Store) -> None:
+    With `rest_seconds` its connections are closed when no verb has come for so long: a hundred workers that report
+    once a minute then share the few connections that PostgreSQL has.
+    """
+
+    def __init__(self, store: Store, *, rest_seconds: float | None = None) -> None:
         self.store = store
+        self._rest_seconds = rest_seconds
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
 
     def announce(self, worker: str, announcement: Announcement) -> None:
         """Store the worker's offer and its sign of life."""
-        workers.announce(self.store, worker, announcement)
+        with self._at_work():
+            workers.announce(self.store, worker, announcement)
 
     def claim(self, request: ClaimRequest) -> ClaimAnswer:
         """Lease proposed trials to the worker."""
-        return claims.claim(self.store, request)
+        with self._at_work():
+            return claims.claim(self.store, request)
 
     def renew(self, request: RenewRequest) -> VerbAnswer:
         """Prolong leases."""
-        return claims.renew(self.store, request)
+        with self._at_work():
+            return claims.renew(self.store, request)
 
     def report(self, request: ReportRequest) -> VerbAnswer:
         """Store reports, settle rungs, decide on pruning, prolong leases."""
-        return reports.report(self.store, request)
+        with self._at_work():
+            return reports.report(self.store, request)
 
     def finish(self, request: FinishRequest) -> VerbAnswer:
         """End trials."""
-        return finishing.finish(self.store, request)
+        with self._at_work():
+            return finishing.finish(self.store, request)
 
     def release(self, request: ReleaseRequest) -> VerbAnswer:
         """Give trials back to be proposed again."""
-        return claims.release(self.store, request)
+        with self._at_work():
+            return claims.release(self.store, request)
 
     def close(self) -> None:
         """Close the store's connections."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
         self.store.close()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Put off the rest while a verb is under way, and begin to wait for it when the verb is done."""
+        if self._rest_seconds is None:
+            yield
+            return
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._timer = threading.Timer(self._rest_seconds, self.store.close)
+                self._timer.daemon = True
+                self._timer.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
@@ -12,7 +13,9 @@ from sqlalchemy import text
 from search_spaces.problems import Conflict, StoreUnavailable
 from store import Store, open_store
 from store.tables import metadata
-from store.upgrade import VERSION_TABLE
+from store.upgrade import VERSION_TABLE, alembic_settings, head_version, stored_version
+from store.verbs import SqlVerbs
+from tests.studies import add_proposals, claim, finish, run_study
 
 
 def test_migrations_from_empty_equal_the_models(store: Store) -> None:
@@ -61,6 +64,24 @@ def test_a_worker_with_one_connection_may_open_an_empty_store(store_url: str) ->
     opened.close()
 
 
+def test_a_store_of_an_older_schema_opens(store: Store) -> None:
+    """A store that an earlier version of the tables wrote is migrated, and its studies go on."""
+    run_study(store)
+    add_proposals(store, count=2)
+    trial = claim(SqlVerbs(store))[0]
+    settings = alembic_settings()
+    with store.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "0001")
+
+    opened = open_store(store.url)
+    ended = finish(SqlVerbs(opened), trial)
+
+    assert ended.accepted
+    assert stored_version(opened) == head_version()
+    opened.close()
+
+
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
     """Tables that this code does not know are an error that says what to do."""
     with store.begin() as connection:
@@ -88,8 +109,6 @@ def test_a_database_that_is_away_is_a_clear_error() -> None:
 def test_the_database_refuses_impossible_rows(store: Store) -> None:
     """A trial cannot be leased without a lease: a CHECK says so, whatever the code does."""
     from sqlalchemy.exc import IntegrityError
-
-    from tests.studies import add_proposals, run_study
 
     run_study(store)
     add_proposals(store, count=1)

@@ -179,22 +179,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'leased'"),
     )
     op.create_index(
-        "etude_proposals_best",
-        "etude_proposals",
-        ["study_id", "value"],
-        unique=False,
-        postgresql_where=sa.text("state = 'complete'"),
-        sqlite_where=sa.text("state = 'complete'"),
-    )
-    op.create_index(
-        "etude_proposals_opponents",
-        "etude_proposals",
-        ["study_id"],
-        unique=False,
-        postgresql_where=sa.text("origin <> 'sampler'"),
-        sqlite_where=sa.text("origin <> 'sampler'"),
-    )
-    op.create_index(
         "etude_proposals_waiting",
         "etude_proposals",
         ["study_id", "id"],

@@ -1,0 +1,142 @@
+"""Query plans of the verbs, on PostgreSQL with 20,000 trials in the table (100,000 in tests/soak): by index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, event, text
+
+from store import Store, open_store
+from store.proposals import recent_history
+from store.studies import own
+from store.verbs import SqlVerbs
+from tests.postgres import Postgres
+from tests.studies import add_proposals, claim, finish, report, report_item, run_study
+
+MANY = 20_000
+
+
+@pytest.fixture(scope="module")
+def full(postgres: Postgres) -> Iterator[Store]:
+    """A store with many finished trials in one study, and a few proposals waiting."""
+    with full_store(postgres, MANY) as store:
+        yield store
+
+
+@contextmanager
+def full_store(postgres: Postgres, many: int) -> Iterator[Store]:
+    """A store in a database of its own, with `many` finished trials."""
+    name = f"etude_plans_{many}"
+    engine = create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    store = open_store(postgres.url(name), pool_size=2)
+    run_study(store, budget={"trials": 100_000})
+    add_proposals(store, count=12)
+    verbs = SqlVerbs(store)
+    for trial in claim(verbs, count=2):
+        report(verbs, report_item(trial, (10, 1.0), (50, 1.0)))
+        finish(verbs, trial)
+    fill(store, many)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def fill(store: Store, many: int) -> None:
+    """Copy the first finished trial until there are many."""
+    with store.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(
+            text(
+                """INSERT INTO trials (trial_id, number, study_id, state)
+                SELECT 1000 + n, 1 + n, t.study_id, t.state
+                FROM trials t, generate_series(1, :many) n WHERE t.number = 0"""
+            ),
+            {"many": many},
+        )
+        columns = [
+            row[0]
+            for row in connection.execute(
+                text("SELECT column_name FROM information_schema.columns WHERE table_name = 'etude_proposals'")
+            )
+        ]
+        changed = {"id": "1000 + n", "seq": "1000 + n", "number": "1 + n", "trial_id": "1000 + n"}
+        values = ", ".join(changed.get(column, f"p.{column}") for column in columns)
+        connection.execute(
+            text(
+                f"""INSERT INTO etude_proposals ({", ".join(columns)})
+                SELECT {values} FROM etude_proposals p, generate_series(1, :many) n WHERE p.number = 0"""
+            ),
+            {"many": many},
+        )
+        connection.execute(
+            text(
+                """INSERT INTO etude_rung_values (trial_id, rung, kind, study_id, counted, value)
+                SELECT 1000 + n, rung, kind, study_id, counted, n FROM etude_rung_values, generate_series(1, :many) n
+                WHERE trial_id = (SELECT min(trial_id) FROM etude_rung_values)"""
+            ),
+            {"many": many},
+        )
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+def plans_of(store: Store, act: Any) -> str:
+    """The plans of every statement of ours that `act` sends."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        act()
+    finally:
+        event.remove(store.engine, "before_cursor_execute", note)
+    plans = []
+    with store.engine.connect() as connection:
+        for statement, parameters in sent:
+            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+            plans += [row[0] for row in rows]
+            connection.rollback()
+    return "\n".join(plans)
+
+
+def whole_scans(plan: str) -> list[str]:
+    """Tables of ours that grow with the trials and that the plan reads from end to end."""
+    return re.findall(r"Seq Scan on (etude_proposals|etude_rung_values|etude_curve_chunks|trial_\w+)", plan)
+
+
+def test_claim_goes_by_index(full: Store) -> None:
+    """A claim finds its proposals without reading those that have ended."""
+    plan = plans_of(full, lambda: claim(SqlVerbs(full), worker="planner"))
+
+    assert whole_scans(plan) == []
+
+
+def test_report_and_finish_go_by_index(full: Store) -> None:
+    """A report finds its trial and the latest values at a rung without reading the others."""
+    verbs = SqlVerbs(full)
+    trial = claim(verbs, worker="reporter")[0]
+
+    reporting = plans_of(full, lambda: report(verbs, report_item(trial, (10, 0.1))))
+    finishing = plans_of(full, lambda: finish(verbs, trial))
+
+    assert whole_scans(reporting + finishing) == []
+    assert "etude_rung_values_latest" in reporting
+
+
+def test_recent_history_goes_by_index(full: Store) -> None:
+    """What proposals are drawn from is read by the indexes on the best and the latest."""
+    study_id = own(full, "tests", 60)[0].study_id
+
+    plan = plans_of(full, lambda: recent_history(full, study_id, direction="minimize", best=150, latest=350))
+
+    assert "etude_proposals_best" in plan

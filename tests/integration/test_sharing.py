@@ -1,0 +1,113 @@
+"""Workers, connections and studies that share one store."""
+
+from __future__ import annotations
+
+import heapq
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from search_spaces.work import Announcement
+from store import Store, open_store
+from store.studies import change_state, get_study, set_priority
+from store.verbs import SqlVerbs
+from tests.chaos import wait_until
+from tests.studies import add_proposals, claim, finish, run_study
+
+
+def connections(url: str) -> int:
+    """Connections of ours to the database, as PostgreSQL counts them."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        count = connection.execute(
+            text(
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'etude'"
+            )
+        ).scalar_one()
+    engine.dispose()
+    return int(count)
+
+
+def test_two_studies_of_one_priority_get_equal_worker_time(store: Store) -> None:
+    """Four workers, one study with trials three times as long: each has half of the workers' time within 20 %."""
+    run_study(store, "short", budget={"trials": 400})
+    run_study(store, "long", budget={"trials": 400})
+    add_proposals(store, "short", count=120)
+    add_proposals(store, "long", count=120)
+    verbs = SqlVerbs(store)
+    length = {"short": 1.0, "long": 3.0}
+    spent = {"short": 0.0, "long": 0.0}
+    free = [(0.0, f"w{n}") for n in range(4)]
+    held: dict[str, object] = {}
+
+    while free[0][0] < 40.0:
+        now, worker = heapq.heappop(free)
+        if worker in held:
+            finish(verbs, held.pop(worker))  # type: ignore[arg-type]
+        trial = claim(verbs, worker=worker)[0]
+        held[worker] = trial
+        spent[trial.study] += length[trial.study]
+        heapq.heappush(free, (now + length[trial.study], worker))
+
+    assert spent["short"] == pytest.approx(spent["long"], rel=0.2)
+
+
+def test_a_higher_priority_goes_first(store: Store) -> None:
+    """Claims are served by priority, whatever was submitted first."""
+    run_study(store, "first")
+    run_study(store, "urgent")
+    add_proposals(store, "first", count=2)
+    add_proposals(store, "urgent", count=2)
+
+    set_priority(store, "urgent", 5)
+    served = [claim(SqlVerbs(store))[0].study for _ in range(4)]
+
+    assert served == ["urgent", "urgent", "first", "first"]
+
+
+def test_a_resting_worker_holds_no_connection(postgres_url: str) -> None:
+    """Between verbs that are far apart a worker's one connection is closed, and the next verb opens it again."""
+    opened = open_store(postgres_url, pool_size=1)
+    verbs = SqlVerbs(opened, rest_seconds=0.2)
+
+    verbs.announce("w", Announcement())
+    at_work = connections(postgres_url)
+    wait_until(lambda: connections(postgres_url) == 0, 10)
+    verbs.announce("w", Announcement())
+
+    assert at_work == 1
+    verbs.close()
+
+
+def test_workers_share_few_connections(postgres_url: str) -> None:
+    """Thirty workers that report now and then need far fewer connections than thirty."""
+    open_store(postgres_url).close()
+    crowd = [SqlVerbs(open_store(postgres_url, pool_size=1), rest_seconds=0.05) for _ in range(30)]
+
+    def announce(place: int) -> None:
+        crowd[place].announce(f"w{place}", Announcement())
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(announce, range(30)))
+    wait_until(lambda: connections(postgres_url) == 0, 10)
+
+    for verbs in crowd:
+        verbs.close()
+
+
+def test_pause_and_resume_beside_workers(store: Store) -> None:
+    """A study is stopped while others are trained: only its own trials end."""
+    run_study(store, "one")
+    run_study(store, "two")
+    add_proposals(store, "one", count=2)
+    add_proposals(store, "two", count=2)
+    verbs = SqlVerbs(store)
+    trials = claim(verbs, count=4)
+
+    change_state(store, "one", "stopped")
+    answers = {trial.study: finish(verbs, trial) for trial in trials}
+
+    assert answers["one"].directive == "stop"
+    assert get_study(store, "two").counts.complete == 2
