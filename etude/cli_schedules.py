@@ -57,7 +57,8 @@ def explain(
     """Read the scheduler that FILE (stdin, unless it is given) holds, as another library writes it.
 
     A constructor of torch.optim.lr_scheduler or keras.optimizers.schedules, transformers' TrainingArguments as a
-    call or as JSON, timm's arguments as flags or as JSON. Nothing of it is executed.
+    call or as JSON, timm's arguments as flags or as JSON, or a schedule of Étude's as JSON, whose lengths may be
+    written as 30ep, 1500ba or 0.3dur. Nothing of it is executed.
 
     \b
     echo "CosineAnnealingLR(optimizer, T_max=100)" | etude explain --epochs 100 --steps-per-epoch 391

@@ -20,6 +20,7 @@ from ..describe import describe_schedule
 from ..model import Model
 from ..problems import InvalidSpec, Unsupported
 from ..schedules import AnySchedule, Plateau, curve
+from ..time_strings import with_fractions
 from . import timm_args, transformers_args
 from .calls import LONGEST, Call, last_call
 from .keras_schedules import KERAS
@@ -60,7 +61,7 @@ def explain(
 
     Args:
         text: a call of torch.optim.lr_scheduler or keras.optimizers.schedules, `TrainingArguments(...)` or its JSON,
-            timm's arguments as JSON or flags.
+            timm's arguments as JSON or flags, or a schedule of ours as JSON, its lengths as fractions or time strings.
         steps: updates of the whole training; else `epochs` times `steps_per_epoch`, else the scheduler's own length.
         epochs: epochs of the training.
         steps_per_epoch: updates of an epoch.
@@ -132,11 +133,21 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _read_arguments(document: dict[str, Any], setting: Setting) -> tuple[Reading, Unit]:
+    if "kind" in document:
+        return _read_own(document, setting), "step"
     if document.keys() & timm_args.SIGNS:
         return timm_args.read_timm(document, setting), "epoch"
     if document.keys() & transformers_args.SIGNS:
         return transformers_args.read_training_arguments(document, setting), "step"
-    raise InvalidSpec("these are arguments neither of transformers' TrainingArguments nor of timm")
+    raise InvalidSpec(
+        "these are arguments neither of TrainingArguments nor of timm, and no schedule of ours"
+    )
+
+
+def _read_own(document: dict[str, Any], setting: Setting) -> Reading:
+    """Read a spec of ours, whose lengths may be time strings."""
+    horizon = setting.horizon_or(None)
+    return Reading("etude", with_fractions(document, horizon, setting.steps_per_epoch), horizon)
 
 
 __all__ = ["Explained", "Finding", "Unit", "explain"]

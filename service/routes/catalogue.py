@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from search_spaces.describe import describe_schedule
-from search_spaces.model import Message, Model, Number
+from search_spaces.model import Message, Model, Number, ProblemValue
 from search_spaces.optimizers import BUILDABLE, OPTIMIZERS, Optimizer
 from search_spaces.presets import MEDIUM_BUDGET, PRESETS, SMALL_BUDGET
 from search_spaces.problems import HorizonTooShort, InvalidSpec, NotFound, Unsupported
 from search_spaces.ranges import AnyRange
 from search_spaces.schedules import FAMILIES, AnySchedule, Plateau, Schedule
 from search_spaces.study import Direction
+from search_spaces.time_strings import has_time_strings, with_fractions
 from search_spaces.work import OfferedTask
 from store.workers import offers
 
@@ -102,6 +103,27 @@ class Preview(Model):
     """What a `plateau` follows, spread evenly over the steps."""
     direction: Direction = "minimize"
     """Whether a lower or a higher metric is better."""
+    steps_per_epoch: Annotated[int, Field(ge=1)] | None = None
+    """What a length written in epochs ("30ep") is counted with."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengths_are_fractions(cls, written: Any) -> Any:
+        """Turn time strings ("30ep", "1500ba", "0.3dur") into fractions of `total_steps`."""
+        schedule = written.get("schedule") if isinstance(written, dict) else None
+        if not isinstance(schedule, dict) or not has_time_strings(schedule):
+            return written
+        steps, epoch = written.get("total_steps"), written.get("steps_per_epoch")
+        if not _is_count(steps) or not (epoch is None or _is_count(epoch)):
+            return written
+        try:
+            return {**written, "schedule": with_fractions(schedule, steps, epoch)}
+        except InvalidSpec as problem:
+            raise ProblemValue(problem) from None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
 
 
 class PreviewCurve(Message):

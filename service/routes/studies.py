@@ -27,6 +27,7 @@ from store.workers import offers
 from .. import deps
 from ..opponents import first_tries, opponents_of
 from ..submission import offer_of, resolve_submission
+from ..written import WrittenStudy, study_of
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=deps.PROBLEMS)
 
@@ -79,17 +80,19 @@ class StudyChange(Model):
     responses={200: {"model": StudyPlan, "description": "With dry_run: the plan"}},
 )
 def submit_study(
-    spec: StudySpec,
+    written: WrittenStudy,
     response: Response,
     store: deps.StoreOf,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
 ) -> StudyView | StudyPlan:
     """Submit a study; with `Idempotency-Key` a repeated request gets the study that the first one made."""
+    known = offers(store)
+    spec = study_of(written, known)
     if dry_run:
         response.status_code = 200
         return _plan(store, spec)
-    resolution = resolve_submission(spec, offers(store))
+    resolution = resolve_submission(spec, known)
     resolved, space = resolution or (None, None)
     view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/v1/studies/{view.name}"

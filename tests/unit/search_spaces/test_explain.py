@@ -157,6 +157,17 @@ scheduler = torch.optim.lr_scheduler.SequentialLR(opt, [warm, CosineAnnealingLR(
     assert explained.findings == []
 
 
+def test_a_schedule_of_ours_is_read_with_time_strings() -> None:
+    """Epochs become fractions of the training that was said."""
+    text = '{"kind": "step", "step_size": "30ep", "warmup": {"fraction": "5ep"}}'
+
+    explained = explain(text, epochs=105, steps_per_epoch=10)
+
+    assert explained.schedule.model_dump()["step_size"] == 0.3
+    assert explained.schedule.warmup is not None
+    assert explained.schedule.warmup.steps(1050) == 50
+
+
 def test_a_plateau_has_a_spec_and_no_curve() -> None:
     """Its lengths are shares of the evaluations, one an epoch."""
     explained = explain("ReduceLROnPlateau(optimizer, factor=0.5, patience=5, cooldown=2)", epochs=50)
@@ -207,6 +218,8 @@ REFUSED = [
     ("CosineAnnealingLR(optimizer, T_max=2.5)", "T_max"),
     ("CosineAnnealingLR(optimizer, T_max=10, eta_min=0.1)", "lr"),
     ("StepLR(optimizer, 30)", "steps"),
+    ('{"kind": "step", "step_size": "30ep"}', "steps"),
+    ('{"kind": "sawtooth"}', "steps"),
     ("CosineAnnealingLR(optimizer, T_max=1e12)", "steps"),
     ('{"max_steps": Infinity}', "max_steps"),
     ('{"lr_scheduler_type": "linear"}', "steps"),
