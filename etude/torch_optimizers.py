@@ -44,7 +44,18 @@ DISTRIBUTIONS = {
 
 
 def _sgd(spec: SGD, groups: Groups) -> Optimizer:
-    return torch.optim.SGD(groups, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay)
+    sgd = torch.optim.SGD(groups, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay)
+    if spec.momentum > 0:
+        sgd.register_step_post_hook(_merge_sparse_momentum)
+    return sgd
+
+
+def _merge_sparse_momentum(sgd: Optimizer, *_: object) -> None:
+    """Merge equal rows of sparse momenta: torch appends the gradient's rows to them, more with every update."""
+    for state in sgd.state.values():
+        momentum = state.get("momentum_buffer")
+        if momentum is not None and momentum.is_sparse:
+            state["momentum_buffer"] = momentum.coalesce()
 
 
 def _adagrad(spec: Adagrad, groups: Groups) -> Optimizer:

@@ -9,8 +9,9 @@ from search_spaces.problems import NotFound
 
 from .digits import DigitsMlp
 from .digits_noisy import DigitsNoisy
+from .embedding import Embedding
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (DigitsMlp, DigitsNoisy)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (DigitsMlp, DigitsNoisy, Embedding)}
 
 
 def named(names: Iterable[str]) -> dict[str, type[Task]]:

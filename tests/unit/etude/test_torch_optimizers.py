@@ -354,3 +354,24 @@ def test_prodigy_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     Learner(candidate("prodigy", optimizer={"kind": "prodigy", "weight_decay": 0.1}))
 
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sparse_momentum_is_the_dense_one_and_does_not_grow(nesterov: bool) -> None:
+    """On sparse gradients SGD makes the updates that it makes on dense ones, and keeps each row of its state once."""
+    numbers = {"kind": "sgd", "momentum": 0.9, "nesterov": nesterov}
+    tables = [nn.Parameter(torch.ones(5, 2)) for _ in range(2)]
+    built = [build(candidate("sgd", optimizer=numbers), [table], UPDATES) for table in tables]
+
+    for update in range(UPDATES):
+        rows = torch.tensor([[update % 5, 4]])
+        gradient = torch.sparse_coo_tensor(rows, torch.ones(2, 2), (5, 2), check_invariants=True)
+        for table, grad, (optimizer, scheduler) in zip(tables, (gradient, gradient.to_dense()), built, strict=True):
+            table.grad = grad
+            optimizer.step()
+            scheduler.step()
+
+    torch.testing.assert_close(tables[0], tables[1])
+    momentum = built[0][0].state[tables[0]]["momentum_buffer"]
+    assert momentum.is_sparse
+    assert momentum._nnz() == 5
