@@ -71,6 +71,7 @@ for command in (
     cli_parts.up,
     cli_parts.demo,
     cli_parts.worker,
+    cli_parts.store,
     cli_studies.submit,
     cli_studies.status,
     cli_studies.best,

@@ -66,13 +66,24 @@ def worker(arguments: tuple[str, ...]) -> None:
 
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """
+    _become("workers", *arguments)
+
+
+@click.command(short_help="Bring the store's tables up to date, or check them.")
+@click.argument("act", type=click.Choice(["upgrade", "check"]))
+def store(act: str) -> None:
+    """Bring the tables of ETUDE_DATABASE_URL up to date, or say whether they are (exit status 1: they are not)."""
+    _become("store", act)
+
+
+def _become(module: str, *arguments: str) -> None:
+    """Run a module of the checkout in place of this process: signals and exit status are its own."""
     root = find_checkout()
     data_dir = Path(os.environ.get("ETUDE_DATA_DIR") or "var").absolute()
     os.environ["ETUDE_DATA_DIR"] = str(data_dir)
     os.chdir(root)
     sys.stdout.flush()
-    # In place of this process, so that signals and exit status are the worker's own.
-    os.execv(sys.executable, [sys.executable, "-m", "workers", *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
 
 
 def _say_where(settings: PartsSettings, workers: int) -> None:
