@@ -44,10 +44,27 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
     if offer is not None:
         return resolve(spec, offer)
     # Names and ranges are wrong whatever the task turns out to be.
-    space = _space(spec, None)
-    if spec.horizon.steps is not None:
-        _check_horizons(spec, space, spec.horizon.steps, sparse=False)
+    try:
+        _check_unoffered(spec, sparse=False)
+    except InvalidSpec as problem:
+        _check_sparse_instead(spec, problem)
     return None
+
+
+def _check_unoffered(spec: StudySpec, *, sparse: bool) -> None:
+    """Refuse what would be wrong with any task whose gradients are `sparse`, or are not."""
+    space = _space(spec, None, sparse=sparse)
+    _check_current(spec.current, sparse=sparse)
+    if spec.horizon.steps is not None:
+        _check_horizons(spec, space, spec.horizon.steps, sparse=sparse)
+
+
+def _check_sparse_instead(spec: StudySpec, problem: InvalidSpec) -> None:
+    """Raise the problem that a spec has with dense gradients, unless it has none with sparse ones."""
+    try:
+        _check_unoffered(spec, sparse=True)
+    except InvalidSpec:
+        raise problem from None
 
 
 def _refuse_later_versions(spec: StudySpec) -> None:
@@ -78,24 +95,36 @@ def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:
             raise NotAvailable(offer.reason or "", field="task")
         check_params(spec.task.params, offer.params_schema)
     resolved = resolve_study(spec, offer)
-    space = _space(spec, offer)
     sparse = offer is not None and offer.sparse_gradients
+    space = _space(spec, offer, sparse=sparse)
+    _check_current(spec.current, sparse=sparse)
     _check_groups(spec.current, offer)
     _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse)
     return resolved, space
 
 
-def _space(spec: StudySpec, offer: OfferedTask | None) -> Space:
+def _space(spec: StudySpec, offer: OfferedTask | None, *, sparse: bool) -> Space:
     named = spec.confirmation.baselines or []
     if CURRENT in named and spec.current is None:
         raise InvalidSpec("the study has no `current` to compare with", field="confirmation.baselines")
     return resolve_space(
         spec.space,
         spec.budget.trials,
-        sparse_gradients=offer is not None and offer.sparse_gradients,
+        sparse_gradients=sparse,
         parameter_groups=() if offer is None else offer.parameter_groups,
         baselines=named,
     )
+
+
+def _check_current(current: Candidate | None, *, sparse: bool) -> None:
+    """Refuse what a user trains with today, but the task cannot: it would fail in every confirmation."""
+    if current is None:
+        return
+    optimizer, gradients = current.optimizer, "sparse" if sparse else "dense"
+    if not (optimizer.sparse if sparse else optimizer.dense):
+        raise InvalidSpec(f"{optimizer.kind} does not train on {gradients} gradients", field="current.optimizer")
+    if sparse and optimizer.to_params().get("weight_decay"):
+        raise InvalidSpec("sparse gradients do not allow a weight decay", field="current.optimizer.weight_decay")
 
 
 def _check_groups(current: Candidate | None, offer: OfferedTask | None) -> None:
