@@ -37,8 +37,8 @@ def export(candidate: Candidate, horizon_steps: int, framework: Framework, *, di
 
     Raises:
         HorizonTooShort: the schedule does not fit into `horizon_steps`.
-        Unsupported: the schedule is a script's own, or a plateau where the framework has none; the optimizer is not
-            one class (`muon`, `script`).
+        Unsupported: the schedule is a script's own, or a plateau where the framework has none; the optimizer is a
+            script's own.
     """
     schedule = candidate.schedule
     check_horizon(schedule, horizon_steps)

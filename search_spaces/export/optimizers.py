@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..optimizers import Optimizer
+from ..optimizers import Muon, Optimizer
 from ..problems import Unsupported
+from .muon import CLASS, muon_call
 from .text import call, literal
 
 RENAMED = {"clipping": "d"}
@@ -47,29 +48,46 @@ ORIGINS: dict[str, Origin] = {
     "schedule_free_sgd": Origin("SGDScheduleFree", "schedulefree", "schedulefree"),
     "schedule_free_adamw": Origin("AdamWScheduleFree", "schedulefree", "schedulefree"),
 }
-"""`muon` is two optimizers and `script` the script's own: neither is one call."""
+"""All but `muon`, which is two optimizers in a class of its own, and `script`, which is the script's."""
 
 
 def origin_of(optimizer: Optimizer) -> Origin:
     """Return where an optimizer is from.
 
     Raises:
-        Unsupported: it is not one call of one class (field `optimizer.kind`).
+        Unsupported: it is the script's own (field `optimizer.kind`).
     """
     if optimizer.kind not in ORIGINS:
-        raise Unsupported(f"{optimizer.kind} cannot be exported: it is not one optimizer", field="optimizer.kind")
+        raise Unsupported("a script's own optimizer cannot be exported", field="optimizer.kind")
     return ORIGINS[optimizer.kind]
 
 
 def optimizer_imports(optimizer: Optimizer) -> list[str]:
     """Return the imports of `optimizer_call`."""
+    if isinstance(optimizer, Muon):
+        return ["import torch"]
     origin = origin_of(optimizer)
     further = [f"import {origin.module}  # pip install {origin.package}"] if origin.package else []
     return ["import torch", *further]
 
 
+def optimizer_classes(optimizer: Optimizer) -> list[list[str]]:
+    """Return the classes that the text has to define for `optimizer_call`."""
+    return [CLASS] if isinstance(optimizer, Muon) else []
+
+
+def optimizer_lines(optimizer: Optimizer) -> list[str]:
+    """Return the lines that set `optimizer`, over `params`."""
+    lines = [f"optimizer = {optimizer_call(optimizer, 'params')}"]
+    if optimizer.kind.startswith("schedule_free"):
+        lines.append("optimizer.train()  # and optimizer.eval() before every evaluation and checkpoint")
+    return lines
+
+
 def optimizer_call(optimizer: Optimizer, groups: str) -> str:
     """Return the call that builds the optimizer over `groups`, at INITIAL_LR."""
+    if isinstance(optimizer, Muon):
+        return muon_call(optimizer, groups)
     origin = origin_of(optimizer)
     arguments = [("", groups), ("lr", "INITIAL_LR"), *_arguments(optimizer), *origin.fixed]
     return call(f"{origin.module}.{origin.name}", arguments)

@@ -6,7 +6,7 @@ from ..candidate import Candidate
 from ..schedules import Plateau
 from ..schedules.plateau import LEAST_CUT
 from .factor import warmup_lines
-from .optimizers import optimizer_call, optimizer_imports
+from .optimizers import optimizer_classes, optimizer_imports, optimizer_lines
 from .text import call, indented
 
 Lines = list[str]
@@ -24,6 +24,7 @@ def plateau_blocks(candidate: Candidate, schedule: Plateau, horizon: int, mode: 
     """Return imports and functions of a plateau's text; `mode` is min or max."""
     imports = ["import math", "", *optimizer_imports(candidate.optimizer)]
     blind = [BLIND] if schedule.flavour == "paddle" and schedule.cooldown else []
+    blind += optimizer_classes(candidate.optimizer)
     if schedule.warmup is None:
         return imports, [*blind, _plain(candidate, schedule, mode)]
     rise = warmup_lines(schedule.warmup, schedule.warmup.steps(horizon))
@@ -65,7 +66,7 @@ def _groups(candidate: Candidate) -> Lines:
     ratios = 'params = [{**group, "lr": INITIAL_LR * LR_RATIOS.get(group.get("name"), 1.0)} for group in params]'
     return [
         *([ratios] if candidate.lr_ratios else []),
-        f"optimizer = {optimizer_call(candidate.optimizer, 'params')}",
+        *optimizer_lines(candidate.optimizer),
     ]
 
 

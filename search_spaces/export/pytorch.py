@@ -7,7 +7,7 @@ from ..describe import describe
 from ..schedules import Plateau
 from .factor import factor_imports, factor_lines
 from .native import native_lines
-from .optimizers import optimizer_call, optimizer_imports
+from .optimizers import optimizer_classes, optimizer_imports, optimizer_lines
 from .plateau import plateau_blocks
 from .text import comment, indented, literal, module
 
@@ -72,7 +72,7 @@ def _curve_blocks(candidate: Candidate, horizon: int) -> tuple[Lines, Blocks]:
         "def build(params):",
         *indented([f'"""Return the optimizer and its scheduler. {params_line(candidate)}"""']),
         *indented(group_lines(candidate)),
-        *indented([f"optimizer = {optimizer_call(candidate.optimizer, 'params')}", *native]),
+        *indented([*optimizer_lines(candidate.optimizer), *native]),
         *indented(["return optimizer, scheduler"]),
     ]
-    return imports, [*functions, build]
+    return imports, [*optimizer_classes(candidate.optimizer), *functions, build]

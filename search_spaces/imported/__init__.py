@@ -139,9 +139,7 @@ def _read_arguments(document: dict[str, Any], setting: Setting) -> tuple[Reading
         return timm_args.read_timm(document, setting), "epoch"
     if document.keys() & transformers_args.SIGNS:
         return transformers_args.read_training_arguments(document, setting), "step"
-    raise InvalidSpec(
-        "these are arguments neither of TrainingArguments nor of timm, and no schedule of ours"
-    )
+    raise InvalidSpec("these are arguments neither of TrainingArguments nor of timm, and no schedule of ours")
 
 
 def _read_own(document: dict[str, Any], setting: Setting) -> Reading:

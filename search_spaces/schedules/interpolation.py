@@ -46,7 +46,9 @@ def _slopes(width: Floats, secant: Floats) -> Floats:
     weight_before, weight_after = 2 * width[1:] + width[:-1], width[1:] + 2 * width[:-1]
     turns = before * after <= 0
     safe_before, safe_after = np.where(turns, 1.0, before), np.where(turns, 1.0, after)
-    mean = (weight_before + weight_after) / (weight_before / safe_before + weight_after / safe_after)
+    # A slope next to 0 overflows to infinity here, and its harmonic mean is 0 as it should be.
+    with np.errstate(over="ignore"):
+        mean = (weight_before + weight_after) / (weight_before / safe_before + weight_after / safe_after)
     first = _end_slope(width[0], width[1], secant[0], secant[1])
     last = _end_slope(width[-1], width[-2], secant[-1], secant[-2])
     return np.concatenate(([first], np.where(turns, 0.0, mean), [last]))

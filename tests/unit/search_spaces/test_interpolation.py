@@ -64,3 +64,11 @@ def test_two_point_goes_through_its_points(interpolation: str) -> None:
     assert drawn[0] == 0
     np.testing.assert_allclose(drawn[[50, 100, 400, 700]], [0.5, 1, 0.8, 0.2], atol=1e-9)
     assert drawn[-1] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_knot_next_to_zero_is_smooth_without_a_warning() -> None:
+    """The smallest number there is: its slope's inverse overflows, and the curve is finite all the same."""
+    drawn = through_pchip(U, np.array([0, 0.5, 1]), np.array([1, 5e-324, 0]))
+
+    assert np.isfinite(drawn).all()
+    assert (np.diff(drawn) <= 0).all()
