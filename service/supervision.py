@@ -88,7 +88,9 @@ def stop_with_parent(stop: Callable[[], None], stream: IO[bytes] | None = None) 
     source = stream or sys.stdin.buffer
 
     def watch() -> None:
-        source.read()
+        # Not through the buffer: the interpreter cannot end while a thread holds its lock.
+        while os.read(source.fileno(), 4096):
+            pass
         stop()
         # The store bears an end at any moment; a part that hangs must not outlive its parent.
         last = threading.Timer(STOP_SECONDS, os._exit, args=(1,))
