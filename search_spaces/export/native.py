@@ -15,6 +15,8 @@ from .text import call
 Lines = list[str]
 LONGEST_CHAIN = 100_000
 """Steps up to which classes that go from each LR to the next are exact to 1e-9 of the peak."""
+LEAST_START = 1e-6
+"""Below it classes that multiply their way up from a first LR lose digits that no later LR gets back."""
 OWN_RISE = frozenset({"one_cycle", "cyclic"})
 """Their classes set the LR of the optimizer by themselves, so that none goes behind a warm-up."""
 
@@ -46,12 +48,14 @@ def _written(name: str, **arguments: object) -> str:
 
 def _rise(warmup: Warmup, w: int) -> str | None:
     start = warmup.start_factor
+    if start < LEAST_START and (warmup.shape == "constant" or not warmup.inclusive):
+        return None
     if warmup.shape == "constant":
         return _written("ConstantLR", factor=start, total_iters=w)
     if warmup.shape != "linear":
         return None
     if not warmup.inclusive:
-        return _written("LinearLR", start_factor=start, end_factor=1.0, total_iters=w) if start else None
+        return _written("LinearLR", start_factor=start, end_factor=1.0, total_iters=w)
     if w == 1:
         return _written("ConstantLR", factor=1.0, total_iters=1)
     return _written("LinearLR", start_factor=start + (1 - start) / w, end_factor=1.0, total_iters=w - 1)
@@ -79,7 +83,7 @@ def _natural_exponential(schedule: NaturalExponential, _candidate: Candidate, st
 
 
 def _linear(schedule: Linear, _candidate: Candidate, steps: int) -> str | None:
-    if schedule.start_factor == 0:
+    if schedule.start_factor < LEAST_START:
         return None
     return _written("LinearLR", start_factor=schedule.start_factor, end_factor=schedule.end_factor, total_iters=steps)
 

@@ -136,6 +136,23 @@ def test_no_text_needs_this_package(framework: Framework) -> None:
     assert "search_spaces" not in text
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "linear", "start_factor": 5e-324, "end_factor": 1.0},
+        {"kind": "cosine", "warmup": {"fraction": 0.1, "start_factor": 5e-324, "inclusive": False}},
+        {"kind": "cosine", "warmup": {"fraction": 0.1, "start_factor": 0.0, "shape": "constant"}},
+    ],
+)
+def test_a_start_next_to_zero_is_not_multiplied_up(document: dict[str, Any]) -> None:
+    """torch's LinearLR goes from each LR to the next; from the smallest number there is it would go astray."""
+    wish = candidate(document)
+
+    drawn = exported_curve(wish, 50)
+
+    np.testing.assert_allclose(drawn, 0.1 * curve(wish.schedule, 50), rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize("horizon", [20_000, 150_000])
 def test_long_horizons_stay_exact(horizon: int) -> None:
     """Classes that multiply from LR to LR are left where they would drift."""
