@@ -29,7 +29,7 @@ from search_spaces.optimizers import (
     SparseAdam,
 )
 from search_spaces.optimizers import Optimizer as Spec
-from search_spaces.problems import InvalidSpec, Unsupported
+from search_spaces.problems import Unsupported
 
 from .torch_muon import Groups, MuonWithAdamW
 
@@ -133,8 +133,6 @@ def _lion(spec: Lion, groups: Groups) -> Optimizer:
 
 def _prodigy(spec: Prodigy, groups: Groups) -> Optimizer:
     prodigy: Callable[..., Optimizer] = package("prodigyopt", spec).Prodigy
-    if len({group["lr"] for group in groups}) > 1:
-        raise InvalidSpec("prodigy estimates one LR for all parameters: no group can have its own", field="lr_ratios")
     # Given by group, the weight decay is the same; given as an option, the package prints a line about it.
     decaying = [{"weight_decay": spec.weight_decay, **group} for group in groups]
     betas = (spec.beta1, spec.beta2)

@@ -29,6 +29,8 @@ class Candidate(Model):
         optimizer, schedule = self.optimizer, self.schedule
         if optimizer.constant_only and (schedule.kind != "constant" or schedule.restarts is not None):
             raise refuse("schedule", f"{optimizer.kind} goes with the schedule constant (and a warm-up) only")
+        if optimizer.one_lr and self.lr_ratios:
+            raise refuse("lr_ratios", f"{optimizer.kind} has one LR for all parameter groups")
         if schedule.kind == "script" and optimizer.kind != "script":
             raise refuse("schedule", "a script's own schedule goes with its own optimizer")
         return self

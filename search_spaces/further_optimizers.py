@@ -78,6 +78,7 @@ class Prodigy(Optimizer):
 
     title = "Prodigy"
     origin = "prodigyopt; Mishchenko and Defazio, arXiv:2306.06101"
+    one_lr = True
     lr_range = FloatRange(low=0.3, high=3.0, log=True)
     ranges: ClassVar[Mapping[str, AnyRange]] = {"weight_decay": Choice(choices=[0.0, 1e-3, 1e-2, 1e-1])}
 

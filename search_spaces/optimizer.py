@@ -34,6 +34,8 @@ class Optimizer(Searched):
     """Whether it trains on sparse gradients."""
     dense: ClassVar[bool] = True
     """Whether it trains on dense gradients."""
+    one_lr: ClassVar[bool] = False
+    """Whether all parameter groups must have the same LR."""
     constant_only: ClassVar[bool] = False
     """Whether `constant` (with a warm-up) is the only schedule that makes sense with it."""
 

@@ -46,12 +46,14 @@ def resolve_space(
     preset = PRESETS[spec.preset](budget_trials)
     _check_baselines(baselines, sparse_gradients, buildable)
     optimizers = _optimizers(spec, preset, sparse_gradients, buildable)
+    lr_ratios = {group: range_ for group, range_ in preset.lr_ratios.items() if group in parameter_groups}
+    _check_one_lr(optimizers, lr_ratios)
     return Space(
         optimizers=optimizers,
         schedules=_schedules(spec, preset, list(optimizers)),
         warmup=_modifier("warmup", Warmup, spec.warmup, preset.warmup, WARMUP),
         restarts=_modifier("restarts", Restarts, spec.restarts, preset.restarts, RESTARTS),
-        lr_ratios={group: range_ for group, range_ in preset.lr_ratios.items() if group in parameter_groups},
+        lr_ratios=lr_ratios,
     )
 
 
@@ -191,6 +193,15 @@ def _check_optimizer(field: str, kind: str, sparse: bool, buildable: Collection[
         raise InvalidSpec(f"{kind} is not part of this version", field=field)
     if not _trains(OPTIMIZERS[kind], sparse):
         raise InvalidSpec(f"{kind} does not train on {'sparse' if sparse else 'dense'} gradients", field=field)
+
+
+def _check_one_lr(optimizers: Collection[str], lr_ratios: Ranges) -> None:
+    for kind in optimizers:
+        if lr_ratios and OPTIMIZERS[kind].one_lr:
+            groups = ", ".join(lr_ratios)
+            raise InvalidSpec(
+                f"{kind} has one LR: no ratio for {groups} goes with it", field=f"space.optimizers.{kind}"
+            )
 
 
 def _check_baselines(names: Sequence[str], sparse: bool, buildable: Collection[str]) -> None:

@@ -23,8 +23,6 @@ from search_spaces.problems import InvalidSpec, Unsupported
 from search_spaces.schedules import curve
 
 EVERY = [kind for kind in OPTIMIZERS if kind in BUILDABLE]
-LEARNERS_OF_ONE_LR = ["prodigy"]
-"""What estimates an LR by itself, for all groups at once."""
 UPDATES = 12
 
 
@@ -128,18 +126,23 @@ def test_a_saved_training_goes_on_to_the_last_bit(kind: str, at: int) -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(resumed.params, learner.params, strict=True))
 
 
-@pytest.mark.parametrize("kind", EVERY)
+def test_prodigy_has_no_ratios() -> None:
+    """It estimates one LR for all parameters: a candidate with a ratio is refused by the field."""
+    spec = candidate("prodigy").model_dump(mode="json") | {"lr_ratios": {"backbone": 0.1}}
+
+    with pytest.raises(InvalidSpec) as caught:
+        build(spec, Learner(candidate("prodigy")).params, UPDATES)
+
+    assert caught.value.field == "lr_ratios"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if not OPTIMIZERS[kind].one_lr])
 def test_each_group_has_its_rate(kind: str) -> None:
-    """A named group trains at its ratio of the curve; an optimizer with one LR for all refuses it."""
+    """A named group trains at its ratio of the curve, the others at the curve."""
     params = Learner(candidate(kind)).params
     groups = [{"params": params[:1], "name": "backbone"}, {"params": params[1:], "name": "head"}]
     spec = candidate(kind, lr_ratios={"backbone": 0.1})
 
-    if kind in LEARNERS_OF_ONE_LR:
-        with pytest.raises(InvalidSpec) as caught:
-            build(spec, groups, UPDATES)
-        assert caught.value.field == "lr_ratios"
-        return
     optimizer, scheduler = build(spec, groups, UPDATES)
     seen: dict[str, list[float]] = {"backbone": [], "head": []}
     for _ in range(UPDATES):

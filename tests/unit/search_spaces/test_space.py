@@ -274,6 +274,17 @@ def test_groups_have_ratios_where_the_task_names_them() -> None:
     assert without.optimizers["adamw"]["lr"] == FloatRange(low=1e-5 * 0.1, high=3e-2 * 0.1, log=True)
 
 
+def test_an_optimizer_with_one_lr_has_no_ratios() -> None:
+    """Where the preset searches a group's ratio, prodigy is refused; without such a group it is searched."""
+    spec = SpaceSpec(preset="fine-tuning", optimizers=["adamw", "prodigy"])
+
+    with pytest.raises(InvalidSpec) as caught:
+        resolve_space(spec, 64, parameter_groups=["backbone"])
+
+    assert caught.value.field == "space.optimizers.prodigy"
+    assert set(resolve_space(spec, 64).optimizers) == {"adamw", "prodigy"}
+
+
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
