@@ -31,7 +31,7 @@ def code(url: str | None, name: str, framework: Framework, steps: int | None) ->
         click.echo(client.code(name, framework, steps=steps), nl=False)
 
 
-@click.command(short_help="Read another library's scheduler: its name here, its curve, what looks wrong.")
+@click.command(short_help="Read another library's scheduler, and check it.")
 @click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
 @click.option("--steps", type=click.IntRange(min=1), help="Updates of the whole training.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the training.")
