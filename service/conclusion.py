@@ -20,6 +20,9 @@ TEST_PREFIX = "test_"
 """Metrics of the test split; only the chosen candidate's are shown."""
 
 
+NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
+
+
 @dataclass(frozen=True)
 class Confirmed:
     """Everything that an answer is computed from, once the whole study has ended."""
@@ -34,10 +37,11 @@ class Confirmed:
 
     @property
     def chosen(self) -> str | None:
-        """The arm that the answer names: the finalist, unless a baseline is better or there is none."""
-        if self.judged.verdict == "no_winner" or self.judged.finalist is None:
-            return self.judged.best_baseline
-        return self.judged.finalist
+        """The arm that the answer names: the finalist, unless the best baseline did no worse or there is none."""
+        judged = self.judged
+        if judged.finalist is None or (judged.best_baseline is not None and not is_ahead(judged)):
+            return judged.best_baseline
+        return judged.finalist
 
     @property
     def compute(self) -> Compute:
@@ -46,6 +50,11 @@ class Confirmed:
             search=worker_seconds(self.past, "search"),
             confirmation=worker_seconds(self.past, "tuning", "confirmation"),
         )
+
+
+def is_ahead(judged: Judgement) -> bool:
+    """Tell whether the finalist did better than the best baseline on the fresh seeds, shown or not."""
+    return judged.difference is None or judged.difference.gain > 0
 
 
 def conclude_study(search: Search, view: StudyView, plan: Plan, past: Sequence[Past]) -> Answer:
@@ -123,19 +132,19 @@ def _sentence(confirmed: Confirmed) -> str:
 
 
 def _advice(arms: Mapping[str, Arm], judged: Judgement) -> str:
-    finalist = arms[judged.finalist].candidate if judged.finalist else None
+    """Say first what to do: change or keep."""
+    finalist = describe(arms[judged.finalist].candidate) if judged.finalist else None
     against = judged.best_baseline
+    kept = f"Keep {against}: {describe(arms[against].candidate)}" if against else ""
     if finalist is None:
-        if against is None:
-            return "Nothing could be confirmed: every training of the confirmation failed."
-        return f"Keep {against}: {describe(arms[against].candidate)}; the search put nothing better forward."
+        return f"{kept}; the search put nothing better forward." if against else NOTHING_CONFIRMED
     if against is None:
-        return f"{describe(finalist)} was confirmed, but there was no baseline to compare it with."
+        return f"{finalist} was confirmed, but there was no baseline to compare it with."
     if judged.verdict == "winner":
-        return f"Change to {describe(finalist)}."
-    if judged.verdict == "no_winner":
-        return f"Keep {against}: {describe(arms[against].candidate)}."
-    return f"{describe(finalist)} was not shown to be better than {against}."
+        return f"Change to {finalist}."
+    if judged.verdict == "undecided" and is_ahead(judged):
+        return f"Change only if it costs nothing: {finalist} was not shown to be better than {against}."
+    return f"{kept}; the search's finalist, {finalist}, did not do better."
 
 
 def _shown(judged: Judgement, metric: str, direction: Direction) -> str:

@@ -111,15 +111,27 @@ def test_where_the_baseline_is_better_it_is_kept() -> None:
     assert answer.evidence.test["test_loss"] == pytest.approx(2.9967, abs=1e-3)
 
 
-def test_an_undecided_answer_says_that_nothing_was_shown() -> None:
-    """The finalist is named, not advised, and the smallest gain that would have been seen is said."""
-    search, plan, past = concluded(2.0, 2.0)
+def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None:
+    """The finalist is named, hardly advised, and the smallest gain that would have been seen is said."""
+    search, plan, past = concluded(1.9999, 2.0)
 
     answer = conclude_study(search, view("confirming"), plan, past)
 
     assert (answer.verdict, answer.candidate) == ("undecided", plan.arms[0].candidate)
-    assert answer.sentence.startswith(f"{answer.candidate_text} was not shown to be better than sgd-cosine.")
+    assert answer.sentence.startswith(f"Change only if it costs nothing: {answer.candidate_text} was not shown to be")
     assert "would not have been seen" in answer.sentence
+
+
+def test_an_undecided_answer_that_is_behind_keeps_the_baseline() -> None:
+    """A finalist that did worse on the fresh seeds is not what the answer names, whatever the interval."""
+    search, plan, past = concluded(2.0001, 2.0)
+
+    answer = conclude_study(search, view("confirming"), plan, past)
+
+    baseline = next(arm for arm in plan.arms if arm.name == "sgd-cosine")
+    assert (answer.verdict, answer.candidate) == ("undecided", baseline.candidate)
+    assert answer.sentence.startswith("Keep sgd-cosine: SGD")
+    assert answer.evidence.finalist == "candidate-1"
 
 
 def test_a_parameter_at_the_edge_is_named() -> None:
