@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -115,7 +114,7 @@ def test_a_stock_dashboard_opens_the_store(document: str, command: str, machine:
         until(lambda: server.poll() is not None or b"for-the-dashboard" in read(f"http://127.0.0.1:{port}/api/studies"))
         assert server.poll() is None
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()  # SIGINT is ignored by what a shell started in the background
         server.wait(30)
 
 
