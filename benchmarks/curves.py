@@ -1,0 +1,39 @@
+"""How long a curve of a million steps takes, kind by kind: `python -m benchmarks.curves`."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from search_spaces.schedules import AnySchedule, Schedule, curve
+from service.gallery import EXAMPLES
+
+STEPS = 1_000_000
+ROUNDS = 5
+
+
+def milliseconds(schedule: Schedule) -> float:
+    """Median time of one curve."""
+    spent = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        curve(schedule, STEPS)
+        spent.append(1000 * (time.perf_counter() - began))
+    return statistics.median(spent)
+
+
+def main() -> None:
+    """Print a row a kind; a plateau has no curve without its metrics."""
+    print(f"{STEPS} steps, medians of {ROUNDS}, python {platform.python_version()}, numpy {np.__version__}")
+    print("| kind | ms |\n|---|---|")
+    for kind, spec in EXAMPLES.items():
+        if kind != "plateau":
+            print(f"| {kind} | {milliseconds(TypeAdapter(AnySchedule).validate_json(spec)):.1f} |")
+
+
+if __name__ == "__main__":
+    main()
