@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, inspect, text
@@ -145,10 +145,14 @@ def _internal(allowed: AnyRange, value: Any) -> float:
     return min(max(float(value), float(allowed.low)), float(allowed.high))
 
 
-def params_from_rows(rows: Iterable[tuple[str, float, str]]) -> dict[str, Any]:
-    """Read Optuna's param rows (name, internal value, distribution as JSON) as values by name."""
+def params_of(connection: Connection, trial_id: int) -> dict[str, Any]:
+    """Read a trial's params from Optuna's rows, as values by name."""
     from optuna.distributions import json_to_distribution
 
+    rows = connection.execute(
+        text("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = :id"),
+        {"id": trial_id},
+    )
     return {name: json_to_distribution(shape).to_external_repr(value) for name, value, shape in rows}
 
 

@@ -230,18 +230,10 @@ def _foreign(connection: Connection, study_id: int, latest: int = 1_000_000) -> 
             purpose="search",
             origin="foreign",
             state=names.get(str(row.state), "leased"),
-            params=_params(connection, row.trial_id),
+            params=optuna_bridge.params_of(connection, row.trial_id),
             candidate=None,
             value=row.value,
             seed=0,
         )
         for row in reversed(rows)
     ]
-
-
-def _params(connection: Connection, trial_id: int) -> dict[str, Any]:
-    rows = connection.execute(
-        text("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = :id"),
-        {"id": trial_id},
-    ).all()
-    return optuna_bridge.params_from_rows([(row[0], row[1], row[2]) for row in rows])

@@ -169,10 +169,6 @@ def _time(seconds: float | None) -> datetime | None:
 
 
 def _foreign_view(connection: Connection, study: str, entry: Row[Any]) -> TrialView:
-    params = connection.execute(
-        text("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = :id"),
-        {"id": entry.trial_id},
-    ).all()
     value = connection.execute(
         text("SELECT value FROM trial_values WHERE trial_id = :id AND objective = 0"), {"id": entry.trial_id}
     ).scalar()
@@ -182,7 +178,7 @@ def _foreign_view(connection: Connection, study: str, entry: Row[Any]) -> TrialV
         state=entry.state,
         purpose="search",
         origin="foreign",
-        params=optuna_bridge.params_from_rows([(row[0], row[1], row[2]) for row in params]),
+        params=optuna_bridge.params_of(connection, entry.trial_id),
         value=value,
     )
 

@@ -82,17 +82,21 @@ def test_a_resting_worker_holds_no_connection(postgres_url: str) -> None:
 
 
 def test_workers_share_few_connections(postgres_url: str) -> None:
-    """Thirty workers that report now and then need far fewer connections than thirty."""
-    open_store(postgres_url).close()
-    crowd = [SqlVerbs(open_store(postgres_url, pool_size=1), rest_seconds=0.05) for _ in range(30)]
+    """Thirty workers, each with a pool of its own, hold no more connections than verbs are under way."""
+    stores = [open_store(postgres_url, pool_size=1) for _ in range(30)]
+    crowd = [SqlVerbs(store, rest_seconds=0.05) for store in stores]
+    for store in stores:
+        store.close()  # what opening it took
 
-    def announce(place: int) -> None:
+    def announce(place: int) -> int:
         crowd[place].announce(f"w{place}", Announcement())
+        wait_until(lambda: stores[place].engine.pool.checkedin() == 0, 10)  # type: ignore[attr-defined]
+        return connections(postgres_url)
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(announce, range(30)))
-    wait_until(lambda: connections(postgres_url) == 0, 10)
+        seen = list(pool.map(announce, range(30)))
 
+    assert max(seen) <= 3
     for verbs in crowd:
         verbs.close()
 
