@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Two stamps: what the parts need, and what the tests and checks need on top of it.
+PARTS := .venv/.parts
 INSTALLED := .venv/.installed
 
 .PHONY: help demo up test check soak bench format clean install
@@ -8,13 +10,17 @@ INSTALLED := .venv/.installed
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
 
-install: $(INSTALLED)  ## make the virtual environment with the pinned dependencies
+install: $(PARTS)  ## make the virtual environment with the pinned dependencies of the parts
 
 # torch first: any other order lets pip weigh builds that are gigabytes larger.
-$(INSTALLED): pyproject.toml constraints.txt
+$(PARTS): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Etude needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[service,workers]'
+	touch $@
+
+$(INSTALLED): $(PARTS)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
@@ -24,22 +30,22 @@ demo: install  ## search a schedule on real data, end to end, and print the answ
 up: install  ## keep the service, two workers and the Optuna dashboard running; Ctrl-C stops them
 	@$(BIN)/etude up
 
-test: install  ## run the tests (under 8 minutes)
+test: $(INSTALLED)  ## run the tests (under 8 minutes)
 	$(BIN)/python -m pytest
 
-soak: install  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
+soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
 	$(BIN)/python -m pytest tests/soak
 
-bench: install  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
+bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
 	$(BIN)/python -m benchmarks.coordination
 
-check: install  ## lint, types, import contracts
+check: $(INSTALLED)  ## lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: install  ## rewrite the sources in the one format
+format: $(INSTALLED)  ## rewrite the sources in the one format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
