@@ -1,0 +1,101 @@
+"""What the loop trains with: an engine holds trials of one task and takes them from stop to stop.
+
+There are two: `solo.Solo` trains one trial after another, `packing.Pack` many as one computation. The loop does not
+know which it holds. A trial can be left at any step, saved, and entered again elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypedDict
+
+from search_spaces.work import ClaimedTrial
+
+Interrupted = Callable[[], bool]
+"""Looked at between two steps: True ends the stretch early."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a stop has shown."""
+
+    step: int
+    """Updates made."""
+    value: float
+    """The decision metric on the validation split."""
+    further: dict[str, float]
+    """The other validation metrics, by their full names."""
+
+
+class TrainingState(TypedDict):
+    """A training between two updates, in tensors, numbers and text alone: `torch.load(weights_only=True)` reads it.
+
+    It is the same whether the trial was packed or alone, so that either takes it up.
+    """
+
+    step: int
+    """Updates made."""
+    model: dict[str, Any]
+    """Parameters and buffers by their names in the task's model, on the CPU."""
+    optimizer: dict[str, Any]
+    """`state`: torch's, by parameter index; `param_groups`: torch's, or None where the candidate says it all."""
+    scheduler: dict[str, Any]
+    """As `etude.torch.ScheduledLR.state_dict` gives it."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One claimed trial in training, and what is known of it; the engine writes, the loop reads."""
+
+    claimed: ClaimedTrial
+    start: TrainingState | None = None
+    """Where it goes on from; None: from the model's seed."""
+    steps_done: int = 0
+    """Updates made."""
+    evaluation: Evaluation | None = None
+    """The latest."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """The other metrics at the latest evaluation; after a confirmation those of the test split too."""
+    complete: bool = False
+    """Whether the horizon is reached and everything is measured."""
+    error: str | None = None
+    """Why it failed: `diverged`, `horizon_mismatch: ...`, or the end of a traceback; None while nothing did."""
+
+    @property
+    def value(self) -> float | None:
+        """The decision metric at the latest evaluation."""
+        return self.evaluation.value if self.evaluation else None
+
+    @property
+    def reason(self) -> str | None:
+        """The last line of the error, which says what it was."""
+        return self.error.strip().rsplit("\n", 1)[-1] if self.error else None
+
+
+class Engine(Protocol):
+    """Trials of one task with one set of parameters, in training together or in turn."""
+
+    @property
+    def size(self) -> int:
+        """How many trials it trains at best at once; it may shrink when memory runs out."""
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The trials in it: entered, neither left nor ended."""
+
+    def enter(self, attempt: Attempt) -> None:
+        """Take a trial in; it begins, or goes on from `attempt.start`, when its turn comes."""
+
+    def leave(self, attempt: Attempt) -> None:
+        """Let a trial go: pruned, stopped or lost."""
+
+    def advance(self, interrupted: Interrupted) -> list[Attempt]:
+        """Train until some trials stop, and return them: each has a new evaluation, is complete, or has an error.
+
+        A trial that is complete or has an error has left. Empty when interrupted before any stop. What a task raises
+        becomes the `error` of the trial that it concerns and never ends the engine.
+        """
+
+    def state(self, attempt: Attempt) -> TrainingState | None:
+        """Return where a trial stands, between two updates; None while it has made none."""
