@@ -47,10 +47,22 @@ def unprivileged() -> dict[str, str | int]:
     raise RuntimeError("running as root, and there is neither a user postgres nor a user nobody")
 
 
-class Postgres:
-    """One server in a temporary folder; `stop` and `start` may be called again and again."""
+GUARD = """
+read -r _
+"$0" -D "$1/data" -m immediate -w stop
+rm -rf "$1"
+"""
+"""What ends a server: it waits for its standard input to end, as it does when the process at the other end is killed."""
 
-    def __init__(self) -> None:
+
+class Postgres:
+    """One server in a temporary folder; `stop` and `start` may be called again and again.
+
+    It ends with `remove`, or with the process that made it, however that one ends. `settings` go into
+    postgresql.conf.
+    """
+
+    def __init__(self, **settings: int | str) -> None:
         self.bin = binaries()
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="etude-pg-"))
@@ -58,11 +70,28 @@ class Postgres:
         self.who = unprivileged()
         if self.who:
             os.chown(self.folder, int(self.who["user"]), int(self.who["group"]))
+        self._guard = self._guarded()
         self._call("initdb", "-D", str(self.data), "-U", "etude", "-A", "trust", "-E", "UTF8", "--locale=C")
-        with (self.data / "postgresql.conf").open("a") as settings:
-            settings.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\n")
-            settings.write(f"unix_socket_directories = '{self.folder}'\n")
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": str(self.folder),
+        } | settings
+        with (self.data / "postgresql.conf").open("a") as written:
+            written.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
         self.start()
+
+    def _guarded(self) -> subprocess.Popen[bytes]:
+        """Start what stops the server and removes its folder once this process is gone."""
+        return subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, str(self.bin / "pg_ctl"), str(self.folder)],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C, or the end of a process group, is not meant for it
+            **self.who,  # type: ignore[call-overload]
+        )
 
     def _call(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -84,5 +113,6 @@ class Postgres:
         return f"postgresql+psycopg://etude@127.0.0.1:{self.port}/{database}"
 
     def remove(self) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Stop the server and remove its folder."""
+        self._guard.communicate(timeout=60)
+        shutil.rmtree(self.folder, ignore_errors=True)  # where only we may remove the folder
