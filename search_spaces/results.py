@@ -10,7 +10,7 @@ from pydantic import Field
 from .candidate import Candidate
 from .model import Message, Number
 from .study import StudySpec
-from .work import Announcement, Purpose, Report
+from .work import Announcement, Arithmetic, Purpose, Report
 
 StudyState = Literal["queued", "running", "paused", "confirming", "confirming_paused", "done", "stopped", "failed"]
 TrialState = Literal["proposed", "leased", "complete", "pruned", "failed", "stopped"]
@@ -69,6 +69,8 @@ class StudyView(Message):
     horizon_steps: int | None = None
     metric: str | None = None
     direction: str | None = None
+    arithmetic: Arithmetic | None = None
+    """What the task computes in, once the study runs."""
     space: dict[str, Any] | None = None
     """The resolved space, once the study runs."""
     budget: BudgetUse

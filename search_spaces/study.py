@@ -12,7 +12,7 @@ from .problems import InvalidSpec
 from .ranges import AnyRange
 from .searched import refuse
 from .steps import whole_steps
-from .work import LONGEST_HORIZON, OfferedTask
+from .work import LONGEST_HORIZON, Arithmetic, OfferedTask
 
 Direction = Literal["minimize", "maximize"]
 Ranges = dict[str, AnyRange]
@@ -187,6 +187,8 @@ class ResolvedStudy(Model):
     horizon_steps: int
     task_version: str
     rungs: list[int]
+    arithmetic: Arithmetic | None = None
+    """What the task computes in; None where nobody offers it."""
 
 
 def confirmation_name(name: str) -> str:
@@ -218,7 +220,14 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
     # Two fractions may round to one step on a short horizon: one comparison there is enough.
     rungs = sorted({whole_steps(fraction, steps) for fraction in spec.pruner.rungs})
     rungs = [rung for rung in rungs if rung < steps] if spec.pruner.kind != "none" else []
-    return ResolvedStudy(metric=metric, direction=direction, horizon_steps=steps, task_version=version, rungs=rungs)
+    return ResolvedStudy(
+        metric=metric,
+        direction=direction,
+        horizon_steps=steps,
+        task_version=version,
+        rungs=rungs,
+        arithmetic=offer.arithmetic if offer else None,
+    )
 
 
 __all__ = [

@@ -21,6 +21,7 @@ Purpose = Literal["search", "tuning", "confirmation"]
 Directive = Literal["continue", "prune", "stop", "cooldown"]
 Code = Literal["lease_lost"]
 ReportKind = Literal["raw", "averaged", "cooldown"]
+Precision = Literal["float32", "float64", "bf16"]
 LONGEST_HORIZON = 10_000_000
 """Steps of the longest training: the service holds the LR of each of them."""
 WorkerName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -196,6 +197,17 @@ class Packing(Message):
     reason: str | None = None
 
 
+class Arithmetic(Message):
+    """What a task computes in: its declaration, never a worker's choice."""
+
+    precision: Precision = "float32"
+    """Of model and data; `bf16` is float32 under autocast to bfloat16."""
+    channels_last: bool = False
+    """Whether images are laid out channels last."""
+    tf32: bool = False
+    """Whether a GPU may round the factors of float32 products to TF32's 10 bits."""
+
+
 class OfferedTask(Message):
     """A task that a worker can train, with what the service must know to accept a study of it."""
 
@@ -209,6 +221,7 @@ class OfferedTask(Message):
     parameter_groups: list[str] = []
     """Names that `lr_ratios` may use."""
     further_metrics: list[str] = []
+    arithmetic: Arithmetic = Arithmetic()
     available: bool = True
     reason: str | None = None
     """Why it is not available."""

@@ -81,6 +81,7 @@ def _view(connection: Connection, row: Row[Any]) -> StudyView:
         horizon_steps=(row.resolved or {}).get("horizon_steps"),
         metric=(row.resolved or {}).get("metric"),
         direction=(row.resolved or {}).get("direction"),
+        arithmetic=(row.resolved or {}).get("arithmetic"),
         space=row.space,
         budget=BudgetUse(
             trials=row.budget_trials,

@@ -19,6 +19,7 @@ from torch.nn import functional
 from etude.task import Split, Task
 
 from .. import randomness
+from .classification import classified
 
 SPLIT_SEED = 1797
 SIZES: dict[Split, int] = {"train": 1077, "validation": 360, "test": 360}
@@ -51,6 +52,7 @@ class DigitsMlp(Task):
     epochs = 30
     batch_size = 64
     steps_per_epoch = -(-SIZES["train"] // batch_size)
+    partial_batch = True
 
     def __init__(self, params: Mapping[str, Any] | None = None, device: str = "cpu") -> None:
         """Keep the last epochs drawn: trials of one search share their seed, and so their epochs (9 MB)."""
@@ -81,15 +83,10 @@ class DigitsMlp(Task):
         images, labels = batch
         return functional.cross_entropy(model(images), labels)
 
-    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+    def metrics(self, model: nn.Module, batch: Examples) -> dict[str, Tensor]:
         """Return the mean cross-entropy (nats) and the share of images named rightly."""
-        images, labels = self.examples(split)
-        logits = model(images)
-        hits = logits.argmax(dim=1) == labels
-        return {
-            "loss": functional.cross_entropy(logits, labels).item(),
-            "accuracy": hits.float().mean().item(),
-        }
+        images, labels = batch
+        return classified(model(images), labels)
 
     def epoch(self, epoch: int, seed: int) -> Examples:
         """Return the training split in the order of this epoch."""
@@ -97,6 +94,6 @@ class DigitsMlp(Task):
         order = randomness.permutation(len(labels), seed=seed, epoch=epoch, device=self.device)
         return images[order], labels[order]
 
-    def examples(self, split: Split) -> Examples:
-        """Return what `evaluate` judges by."""
-        return load(split, self.device)
+    def examples(self, split: Split) -> list[Examples]:
+        """Return the whole split as one batch."""
+        return [load(split, self.device)]

@@ -67,6 +67,6 @@ class DigitsNoisy(DigitsMlp):
         order = randomness.permutation(len(labels), seed=seed, epoch=epoch, device=self.device)
         return images[order], labels[order]
 
-    def examples(self, split: Split) -> Examples:
-        """Return the two fixed draws of a split."""
-        return fixed(split, self.device)
+    def examples(self, split: Split) -> list[Examples]:
+        """Return the two fixed draws of a split as one batch."""
+        return [fixed(split, self.device)]

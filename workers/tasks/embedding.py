@@ -25,6 +25,7 @@ from torch.nn import functional
 from etude.task import Split, Task
 
 from .. import randomness
+from .classification import classified
 
 MODULES = (
     "argparse", "difflib", "doctest", "inspect", "ipaddress", "mailbox", "optparse", "pickle", "pickletools", "pydoc",
@@ -142,12 +143,14 @@ class Embedding(Task):
         bags, labels = batch
         return functional.cross_entropy(model(bags), labels)
 
-    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+    def examples(self, split: Split) -> list[Examples]:
+        """Return the whole split as one batch."""
+        return [load(split, self.device)]
+
+    def metrics(self, model: nn.Module, batch: Examples) -> dict[str, Tensor]:
         """Return the mean cross-entropy (nats) and the share of snippets whose module is named rightly."""
-        bags, labels = load(split, self.device)
-        logits = model(bags)
-        hits = logits.argmax(dim=1) == labels
-        return {"loss": functional.cross_entropy(logits, labels).item(), "accuracy": hits.float().mean().item()}
+        bags, labels = batch
+        return classified(model(bags), labels)
 
     def _draw_order(self, epoch: int, seed: int) -> Tensor:
         _, labels = load("train", self.device)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from etude.task import Module, Split, Task, metric_name, offer, task_version
+from etude.task import LoadedTask, Module, Split, Task, judged_by_examples, metric_name, offer, task_version
 from search_spaces.model import Model
 from search_spaces.problems import InvalidSpec
-from search_spaces.work import OfferedHorizon, Packing
+from search_spaces.work import Arithmetic, OfferedHorizon, Packing
 
 
 class WellsParams(Model):
@@ -141,3 +141,118 @@ def test_a_task_needs_no_torch() -> None:
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert shown.stdout.strip() == "[]"
+
+
+class Weighed(Wells):
+    """A task judged by two batches of unequal size."""
+
+    def examples(self, split: Split) -> Any:
+        return [(b"abc", None), (b"a", None)]
+
+    def metrics(self, model: Module, batch: Any) -> dict[str, Any]:
+        import torch
+
+        return {"error": torch.tensor(1.0 if len(batch[0]) == 3 else 3.0)}
+
+    evaluate = Task.evaluate
+
+
+def test_a_split_is_judged_by_the_mean_over_its_examples() -> None:
+    """Each batch counts with its number of examples."""
+    assert Weighed().evaluate(None, "validation") == {"error": 1.5}
+    assert judged_by_examples(Weighed)
+    assert not judged_by_examples(Wells)
+
+
+class Mute(Task):
+    """A task that says nothing of what judges it."""
+
+    name = "mute"
+    metric = "loss"
+    epochs = steps_per_epoch = batch_size = 1
+
+    def model(self, seed: int) -> Module: ...
+
+    def batch(self, step: int, seed: int) -> Any: ...
+
+    def loss(self, model: Module, batch: Any) -> Any: ...
+
+
+def test_a_task_that_cannot_be_judged_says_what_it_lacks() -> None:
+    """`examples` and `metrics`, or `evaluate`: the message names them."""
+    with pytest.raises(NotImplementedError, match="Mute has to give `examples` and `metrics`, or `evaluate`"):
+        Mute().evaluate(None, "validation")
+    with pytest.raises(NotImplementedError, match="Mute has to give `examples` and `metrics`, or `evaluate`"):
+        Mute().metrics(None, None)
+
+
+def test_what_a_task_computes_in_is_offered() -> None:
+    """Precision and layout are the task's declaration; by default plain float32."""
+
+    class Fast(Wells):
+        precision = "bf16"
+        channels_last = True
+        tf32 = True
+
+    assert offer(Fast).arithmetic == Arithmetic(precision="bf16", channels_last=True, tf32=True)
+    assert offer(Wells).arithmetic == Arithmetic(precision="float32", channels_last=False, tf32=False)
+
+
+class Counting(LoadedTask):
+    """Batches that say where they are from; notes how often an epoch was begun."""
+
+    name = "counting"
+    metric = "loss"
+    epochs = 3
+    steps_per_epoch = 4
+    batch_size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[tuple[str, int, int]] = []
+        self.batches = 4
+
+    def model(self, seed: int) -> Module: ...
+
+    def loss(self, model: Module, batch: Any) -> Any: ...
+
+    def loader(self, split: Split, seed: int, epoch: int) -> Any:
+        self.begun.append((split, seed, epoch))
+        return ((seed, epoch, place) for place in range(self.batches))
+
+
+def test_a_loader_is_walked_in_order() -> None:
+    """Updates in order begin each epoch once; a batch asked for again is the one at hand."""
+    task = Counting()
+
+    batches = [task.batch(step, seed=7) for step in (0, 1, 1, 2, 3, 4, 5)]
+
+    assert batches == [(7, 0, 0), (7, 0, 1), (7, 0, 1), (7, 0, 2), (7, 0, 3), (7, 1, 0), (7, 1, 1)]
+    assert task.begun == [("train", 7, 0), ("train", 7, 1)]
+
+
+def test_a_loader_is_walked_up_to_the_step_of_a_resume() -> None:
+    """A step in the middle of an epoch, or one that lies behind, begins its epoch again."""
+    task = Counting()
+
+    batches = [task.batch(6, seed=7), task.batch(7, seed=7), task.batch(5, seed=7), task.batch(5, seed=8)]
+
+    assert batches == [(7, 1, 2), (7, 1, 3), (7, 1, 1), (8, 1, 1)]
+    assert task.begun == [("train", 7, 1), ("train", 7, 1), ("train", 8, 1)]
+
+
+def test_a_loader_that_ends_too_soon_is_an_error() -> None:
+    """An epoch with fewer batches than the task declares is no epoch; the next trial finds the same."""
+    task = Counting()
+    task.batches = 3
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="the loader of epoch 1 ended before batch 3 of 4"):
+            task.batch(7, seed=0)
+
+
+def test_a_loaded_task_asks_for_a_cohort() -> None:
+    """Its packed trials enter together, and what judges a split comes from the loader in a fixed order."""
+    assert LoadedTask.cohort
+    assert not Wells.cohort
+    assert list(Counting().examples("validation")) == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3)]
