@@ -69,7 +69,7 @@ class Task(ABC):
     batch_size: ClassVar[int]
     """Examples in a full batch."""
     partial_batch: ClassVar[bool] = False
-    """Whether the last batch of an epoch is smaller: packed trials then have to be at the same place of their epochs."""
+    """Whether the last batch of an epoch is smaller: trials then share a step at the same place of an epoch only."""
     evaluation_steps: ClassVar[int | None] = None
     """Updates between two evaluations; None: one epoch."""
     parameter_groups: ClassVar[tuple[str, ...]] = ()
