@@ -4,6 +4,9 @@ The generator is Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random
 SC 2011), which turns a 128-bit counter and a 64-bit key into 128 bits. Here the key is the seed and the
 counter (element // 4, step, stream, layer), so that a trial draws the same numbers alone, packed with others
 or resumed, whatever was drawn before. It is integer arithmetic on tensors and runs where they are.
+
+Where numbers are drawn by the million at every step (dropout) it is the same authors' Philox 4x64-10, which numpy
+has in C: measured on one core, 1.3 ns a number against 60.
 """
 
 from __future__ import annotations
@@ -12,13 +15,16 @@ import math
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-ORDER, SHIFT, NOISE, EVALUATION, TORCH = range(5)
+ORDER, SHIFT, NOISE, EVALUATION, TORCH, DROPOUT = range(6)
 """Streams: which use of randomness a number belongs to. Never renumber: it would change every training."""
 
 _MASK = 0xFFFFFFFF
+_MASK64 = 0xFFFFFFFFFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
@@ -70,6 +76,19 @@ def words(count: int, place: Place, device: torch.device | str = "cpu") -> Tenso
 def integers(bound: int, count: int, place: Place, device: torch.device | str = "cpu") -> Tensor:
     """Draw (count,) int64 uniform on 0 ... bound - 1; biased by less than bound / 2**32."""
     return (words(count, place, device) * bound) >> 32
+
+
+def small_words(count: int, place: Place) -> NDArray[np.uint16]:
+    """Draw unsigned 16-bit numbers on the CPU: (count,), whose element i is a function of place and i.
+
+    Sixteen are the 256 bits, lowest first, of one Philox 4x64-10 with the key (seed, 0) and the counter
+    (element // 16 + 1, step, layer, stream).
+    """
+    # Arrays: numpy would take a list of large numbers by way of float64.
+    counter = np.array([0, place.step, place.layer, place.stream], dtype=np.uint64)
+    key = np.array([place.seed & _MASK64, 0], dtype=np.uint64)
+    drawn: NDArray[np.uint64] = np.random.Philox(counter=counter, key=key).random_raw((count + 3) // 4)
+    return drawn.astype("<u8", copy=False).view("<u2")[:count]
 
 
 def normals(shape: tuple[int, ...], place: Place, device: torch.device | str = "cpu") -> Tensor:

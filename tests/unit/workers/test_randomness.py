@@ -39,6 +39,46 @@ def test_known_answers(
     assert [words.tolist() for words in together] == [[word, word] for word in drawn]
 
 
+PHILOX64 = (
+    ((0, 0, 0, 0), (0, 0), (0x16554D9ECA36314C, 0xDB20FE9D672D0FDC, 0xD7E772CEE186176B, 0x7E68B68AEC7BA23B)),
+    (
+        (0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89),
+        (0x452821E638D01377, 0xBE5466CF34E90C6C),
+        (0xA528F45403E61D95, 0x38C72DBD566E9788, 0xA5A1610E72FD18B5, 0x57BD43B5E52B7FE6),
+    ),
+)
+"""The authors' answers for Philox 4x64-10: counter, key, drawn."""
+
+
+def philox64(counter: tuple[int, ...], key: tuple[int, int]) -> tuple[int, ...]:
+    """Philox 4x64-10, written down from the paper."""
+    mask = 2**64 - 1
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    for _ in range(10):
+        first, second = c0 * 0xD2E7470EE14C6C93, c2 * 0xCA5A826395121157
+        c0, c1, c2, c3 = (second >> 64) ^ c1 ^ k0, second & mask, (first >> 64) ^ c3 ^ k1, first & mask
+        k0, k1 = (k0 + 0x9E3779B97F4A7C15) & mask, (k1 + 0xBB67AE8584CAA73B) & mask
+    return c0, c1, c2, c3
+
+
+@pytest.mark.parametrize(("counter", "key", "drawn"), PHILOX64)
+def test_known_answers_of_the_wider_generator(
+    counter: tuple[int, ...], key: tuple[int, int], drawn: tuple[int, ...]
+) -> None:
+    """The paper's Philox 4x64-10, as written down here, gives its authors' answers."""
+    assert philox64(counter, key) == drawn
+
+
+@pytest.mark.parametrize("place", [Place(7, 3, randomness.DROPOUT, layer=2**32 + 5), Place(2**64 - 1, 0, 0)])
+def test_small_words_are_the_wider_generators(place: Place) -> None:
+    """Sixteen numbers are the bits of one block, the lowest first, under the counter that the docstring gives."""
+    drawn = randomness.small_words(40, place)
+
+    blocks = [philox64((block, place.step, place.layer, place.stream), (place.seed, 0)) for block in (1, 2, 3)]
+    expected = [word >> shift & 0xFFFF for block in blocks for word in block for shift in (0, 16, 32, 48)]
+    assert drawn.tolist() == expected[:40]
+
+
 def test_an_element_depends_on_its_counter_only() -> None:
     """Drawing fewer numbers, or drawing others before, changes none of them."""
     many = randomness.words(1001, Place(7, 3, randomness.NOISE))
