@@ -1,165 +1,204 @@
-"""Many workers on the service: `taskset -c 0 python -m benchmarks.load` (everything on one core).
+"""Many workers at once: `taskset -c 1 python -m benchmarks.load --way http` (everything on one core).
 
-A PostgreSQL, the API and simulated workers that report once a second over HTTP, with thousands of finished trials
-in the study already. Prints reports/s against what was offered, latencies of report and claim, errors, and meanwhile
-the latency of what a page reads: the study, the answer, the first page of trials.
+A PostgreSQL, the service (API and coordinator) and simulated workers, with thousands of finished trials in the study
+already. The workers are threads of this process; each has a name, leases and a connection of its own, speaks through
+the same `Verbs` as a real one (over SQL or HTTP), announces itself every 10 s and obeys prunes. Paced, a worker reports
+once a second, at a phase of its own; flat out, as soon as the last report is answered. The paced study is sampled by
+TPE, as studies are by default; the one of the flat-out rows evenly, since there the sampler would be what is measured.
+Latencies are a worker's, from call to answer; CPU is what the kernel accounts to each part.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import platform
+import random
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import httpx
+import psycopg
+import sqlalchemy
 
-from benchmarks.coordination import train_nothing
+from benchmarks.coordination import BUDGET, SEEDS, STEPS, train_nothing
+from benchmarks.filling import multiply
 from etude.work import HttpVerbs
 from search_spaces.problems import Problem
+from search_spaces.work import Announcement, ClaimedTrial, ClaimRequest, FinishItem, FinishRequest, Verbs
 from store import open_store
+from store.studies import disown
 from store.verbs import SqlVerbs
 from tests.postgres import Postgres, free_port
-from tests.studies import add_proposals, claim, finish, report, report_item, run_study
+from tests.studies import OFFER, TASKS, add_proposals, report, report_item, run_study
 
-REPORTS = 20
+Way = Literal["sql", "http"]
+HEARTBEAT_SECONDS = 10.0
+WARM_UP_SECONDS = 10.0
+NOTHING_TO_DO_SECONDS = 0.2
 Made = TypeVar("Made")
 
 
-@dataclass
 class Seen:
-    """Latencies in milliseconds by what was asked, and errors."""
+    """When each verb was called, how long it took in milliseconds, and what went wrong."""
 
-    latencies: dict[str, list[float]] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    measuring: bool = False
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float, float]] = []
+        self.errors: list[tuple[float, str]] = []
 
     def timed(self, name: str, act: Callable[[], Made]) -> Made | None:
-        """Do it, and keep how long it took while measuring."""
+        """Do it and keep how long it took; None when it failed."""
         began = time.perf_counter()
         try:
-            return act()
+            made = act()
         except Problem as problem:
-            self.errors.append(f"{name}: {problem}")
+            self.errors.append((began, f"{name}: {problem}"))
             return None
-        finally:
-            if self.measuring:
-                self.latencies.setdefault(name, []).append(1000 * (time.perf_counter() - began))
+        self.calls.append((name, began, 1000 * (time.perf_counter() - began)))
+        return made
 
 
-def simulated(url: str, name: str, seen: Seen, stop: threading.Event, pace: float, delay: float) -> None:
-    """Claim, report every `pace` seconds, finish, again."""
-    verbs = HttpVerbs(url)
-    stop.wait(delay)
-    while not stop.is_set():
-        claimed = seen.timed("claim", lambda: claim(verbs, worker=name))
-        if not claimed:
-            stop.wait(0.5)
-            continue
-        trial = claimed[0]
-        for step in range(5, 5 * REPORTS + 1, 5):
-            if stop.wait(pace):
-                break
-            item = report_item(trial, (step, 1.0))
-            seen.timed("report", lambda item=item: report(verbs, item, worker=name))
-        else:
-            seen.timed("finish", lambda trial=trial: finish(verbs, trial))
-    verbs.close()
+@dataclass
+class Worker:
+    """A simulated worker: trains nothing, and says so at the pace of a real one."""
+
+    verbs: Verbs
+    name: str
+    study: str
+    pace: float
+    """Seconds between reports; 0 is flat out."""
+    seen: Seen
+    stop: threading.Event
+    announced: float = field(default=float("-inf"), init=False)
+    due: float = field(default=0.0, init=False)
+
+    def work(self, phase: float) -> None:
+        """Claim and train until stopped; the first report is `phase` seconds away."""
+        self.due = time.perf_counter() + phase
+        self.stop.wait(phase)
+        while not self.stop.is_set():
+            self._announce()
+            asked = ClaimRequest(worker=self.name, claim_id=uuid.uuid4().hex, tasks=TASKS, study=self.study)
+            claimed = self.seen.timed("claim", lambda asked=asked: self.verbs.claim(asked).items)
+            if claimed:
+                self._train(claimed[0])
+            else:
+                self.seen.calls.append(("idle", time.perf_counter(), 0.0))
+                self.stop.wait(NOTHING_TO_DO_SECONDS)
+        self.verbs.close()
+
+    def _announce(self) -> None:
+        if time.perf_counter() - self.announced > HEARTBEAT_SECONDS:
+            self.announced = time.perf_counter()
+            self.seen.timed("announce", lambda: self.verbs.announce(self.name, Announcement(tasks=[OFFER])))
+
+    def _train(self, trial: ClaimedTrial) -> None:
+        """Report 20 times unless told to prune; then finish."""
+        level = 1.0 + random.Random(trial.number).random()
+        for step in STEPS:
+            if self._rest():
+                return
+            item = report_item(trial, (step, level + 1 / step))
+            answers = self.seen.timed("report", lambda item=item: report(self.verbs, item, worker=self.name))
+            if answers is not None and answers[0].directive != "continue":
+                return
+            self._announce()
+        item = FinishItem(
+            study=trial.study, number=trial.number, lease=trial.lease, state="complete", value=level, steps_done=100
+        )
+        self.seen.timed("finish", lambda: self.verbs.finish(FinishRequest(worker=self.name, items=[item])))
+
+    def _rest(self) -> bool:
+        """Wait for the next report's moment; tell whether to stop. A worker that is late does not make up for it."""
+        self.due = max(self.due + self.pace, time.perf_counter())
+        return self.stop.wait(self.due - time.perf_counter())
 
 
-def reading(url: str, seen: Seen, stop: threading.Event) -> None:
-    """Ask for what a page shows, five times a second."""
-    with httpx.Client(base_url=url, timeout=30) as client:
-        while not stop.wait(0.2):
-            for name, path in (("study", ""), ("best", "/best"), ("trials", "/trials?limit=50")):
-                seen.timed(f"GET {name}", lambda path=path: client.get(f"/v1/studies/mine{path}").raise_for_status())
-
-
-def quantile(values: list[float], share: float) -> float:
-    """The value below which `share` of them lie."""
-    return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else float("nan")
+# What is measured
 
 
 def main() -> None:
-    """Start everything, wait for the pace to settle, measure, print."""
+    """Start everything, and print a row for each number of workers, paced and flat out."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=128)
+    parser.add_argument("--way", choices=["sql", "http"], default="http")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2, 8, 32, 128])
+    parser.add_argument("--paces", type=float, nargs="+", default=[1.0, 0.0], help="seconds between reports")
     parser.add_argument("--finished", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--pace", type=float, default=1.0)
+    parser.add_argument("--seconds", type=float, default=10, help="length of a window")
+    parser.add_argument("--windows", type=int, default=3)
     given = parser.parse_args()
     server = Postgres()
-    port = free_port()
-    service = None
     try:
-        prepare(server.url(), given.finished, given.workers)
-        environ = os.environ | {"ETUDE_DATABASE_URL": server.url()}
-        root = Path(__file__).resolve().parents[1]
-        command = [sys.executable, "-m", "service", "--only", "api", "--port", str(port)]
-        service = subprocess.Popen(command, cwd=root, env=environ, stdout=subprocess.DEVNULL)
-        measure(f"http://127.0.0.1:{port}", given.workers, given.seconds, given.pace, given.finished)
+        _say_versions(server)
+        prepare(server.url(), given.finished)
+        with serving(server.url()) as (service, url):
+            address = url if given.way == "http" else server.url()
+            coordinator = wait_child(service)
+            parts = {"API": [service], "coordinator": [coordinator], "PostgreSQL": [_postmaster(server)]}
+            print(f"| way | workers | reports | offered/s | reports/s | report p50 / p99 ms | claim p50 / p99 ms"
+                  f" | trials/s | errors | CPU ms a report: workers{''.join(f' / {part}' for part in parts)} | core |\n"
+                  + "|---" * 11 + "|")  # fmt: skip
+            for pace in given.paces:
+                for workers in given.workers:
+                    crowd = Crowd(given.way, address, workers, pace, parts)
+                    print(crowd.measure(given.windows, given.seconds), flush=True)
     finally:
-        if service is not None:
-            service.terminate()
-            service.wait()
         server.remove()
 
 
-def prepare(url: str, finished: int, workers: int) -> None:
-    """A study with so many finished trials and enough proposals for the measurement."""
+def _say_versions(server: Postgres) -> None:
+    with psycopg.connect(server.url().replace("+psycopg", "")) as connection:
+        version = connection.info.server_version
+    print(f"PostgreSQL {version // 10_000}.{version % 10_000}, Python {platform.python_version()},"
+          f" SQLAlchemy {sqlalchemy.__version__}, psycopg {psycopg.__version__},"
+          f" on core(s) {sorted(os.sched_getaffinity(0))}")  # fmt: skip
+
+
+def prepare(url: str, finished: int) -> None:
+    """Make the studies `paced` and `flat`, each with so many finished trials."""
     store = open_store(url, pool_size=1)
-    run_study(store, budget={"trials": 90_000})
     verbs = SqlVerbs(store)
-    made = 0
-    while made < finished:
-        size = min(200, finished - made)
-        add_proposals(store, count=size, first=made, prunable=False)
-        train_nothing(verbs, size, "filler")
-        made += size
-    add_proposals(store, count=10 * workers, first=made, prunable=False)
-    store.close()
+    verbs.announce("w0", Announcement(tasks=[OFFER]))
+    for name, kind in (("paced", "tpe"), ("flat", "random")):
+        run_study(store, name, budget=BUDGET, sampler={"kind": kind})
+        add_proposals(store, name, count=SEEDS, prunable=False)
+        train_nothing(verbs, SEEDS, "filler", study=name)
+    disown(store, "tests")  # so that the coordinator need not wait for it
+    verbs.close()
+    for name in ("paced", "flat"):
+        multiply(url, name, finished)
 
 
-def measure(url: str, workers: int, seconds: float, pace: float, finished: int) -> None:
-    """Run the crowd and print its row."""
-    seen, stop = Seen(), threading.Event()
-    wait_ready(url)
-    crowd = [
-        threading.Thread(target=simulated, args=(url, f"w{n}", seen, stop, pace, n * pace / workers))
-        for n in range(workers)
-    ]
-    crowd.append(threading.Thread(target=reading, args=(url, seen, stop)))
-    for thread in crowd:
-        thread.start()
-    time.sleep(5)
-    seen.measuring = True
-    time.sleep(seconds)
-    seen.measuring = False
-    stop.set()
-    for thread in crowd:
-        thread.join()
-    reports = seen.latencies.get("report", [])
-    print(f"{workers} workers, a report every {pace} s, {finished} finished trials, {seconds:.0f} s measured")
-    print(f"reports/s {len(reports) / seconds:.1f} of {workers / pace:.0f} offered, errors {len(seen.errors)}")
-    print("| what | n | p50 ms | p95 ms | p99 ms |\n|---|---|---|---|---|")
-    for name, values in sorted(seen.latencies.items()):
-        middle = statistics.median(values)
-        print(
-            f"| {name} | {len(values)} | {middle:.1f} | {quantile(values, 0.95):.1f} | {quantile(values, 0.99):.1f} |"
-        )
-    for error in seen.errors[:3]:
-        print(error)
+@contextmanager
+def serving(database_url: str) -> Iterator[tuple[int, str]]:
+    """The service as users start it; its process and its address."""
+    port = free_port()
+    service = subprocess.Popen(
+        [sys.executable, "-m", "service", "--port", str(port)],
+        cwd=Path(__file__).resolve().parents[1],
+        env=os.environ | {"ETUDE_DATABASE_URL": database_url},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_ready(url)
+        yield service.pid, url
+    finally:
+        service.terminate()
+        service.wait()
 
 
-def wait_ready(url: str) -> None:
-    """Wait until the service answers."""
+def _wait_ready(url: str) -> None:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
         try:
@@ -168,6 +207,143 @@ def wait_ready(url: str) -> None:
         except httpx.HTTPError:
             time.sleep(0.2)
     raise TimeoutError("the service did not start")
+
+
+class Crowd:
+    """So many workers at one pace, measured in windows."""
+
+    def __init__(self, way: Way, address: str, workers: int, pace: float, parts: dict[str, list[int]]) -> None:
+        self.way, self.address, self.size, self.pace, self.parts = way, address, workers, pace, parts
+        self.seen = Seen()
+
+    def measure(self, windows: int, seconds: float) -> str:
+        """Let the workers work, and return their row: medians over the windows."""
+        stop = threading.Event()
+        phases = random.Random(self.size)
+        study = "paced" if self.pace else "flat"
+        threads = []
+        for place in range(self.size):
+            worker = Worker(self._verbs(), f"w{place}", study, self.pace, self.seen, stop)
+            threads.append(threading.Thread(target=worker.work, args=(phases.uniform(0, max(self.pace, 0.1)),)))
+        for thread in threads:
+            thread.start()
+        time.sleep(WARM_UP_SECONDS)
+        marks = [self._mark()]
+        for _ in range(windows):
+            time.sleep(seconds)
+            marks.append(self._mark())
+        stop.set()
+        for thread in threads:
+            thread.join()
+        return self._row([Window(self.seen, first, last) for first, last in pairwise(marks)])
+
+    def _verbs(self) -> Verbs:
+        if self.way == "http":
+            return HttpVerbs(self.address)
+        return SqlVerbs(open_store(self.address, pool_size=1, upgrade=False))
+
+    def _mark(self) -> Mark:
+        cpu = {part: sum(cpu_seconds(process) for process in found) for part, found in self.parts.items()}
+        return Mark(time.perf_counter(), {"workers": time.process_time(), **cpu})
+
+    def _row(self, windows: Sequence[Window]) -> str:
+        def middle(of: Callable[[Window], float]) -> float:
+            return statistics.median(of(window) for window in windows)
+
+        def latency(verb: str) -> str:
+            p99 = [window.quantile(verb, 0.99) for window in windows]
+            return f"{middle(lambda w: w.quantile(verb, 0.5)):.1f} / {statistics.median(p99):.1f} [-{max(p99):.1f}]"
+
+        rates = [window.rate("report") for window in windows]
+        cpu = " / ".join(f"{middle(lambda w, part=part: w.cpu_ms(part)):.2f}" for part in ("workers", *self.parts))
+        offered = f"{self.size / self.pace:.0f}" if self.pace else "flat out"
+        return (
+            f"| {self.way} | {self.size} | {sum(window.count('report') for window in windows)} | {offered}"
+            f" | {statistics.median(rates):.1f} [{min(rates):.1f}-{max(rates):.1f}]"
+            f" | {latency('report')} | {latency('claim')} | {middle(lambda w: w.rate('claim') - w.rate('idle')):.1f}"
+            f" | {sum(window.errors for window in windows)} | {cpu} | {100 * middle(lambda w: w.core()):.0f} % |"
+        )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment, with the CPU seconds that each part had used."""
+
+    at: float
+    cpu: dict[str, float]
+
+
+class Window:
+    """What was seen between two marks."""
+
+    def __init__(self, seen: Seen, first: Mark, last: Mark) -> None:
+        self.seconds = last.at - first.at
+        self.errors = sum(first.at <= at < last.at for at, _ in seen.errors)
+        self._latencies: dict[str, list[float]] = {}
+        for verb, at, milliseconds in seen.calls:
+            if first.at <= at < last.at:
+                self._latencies.setdefault(verb, []).append(milliseconds)
+        self._cpu = {part: last.cpu[part] - used for part, used in first.cpu.items()}
+
+    def count(self, verb: str) -> int:
+        """Calls answered."""
+        return len(self._latencies.get(verb, []))
+
+    def rate(self, verb: str) -> float:
+        """Calls answered in a second."""
+        return self.count(verb) / self.seconds
+
+    def quantile(self, verb: str, share: float) -> float:
+        """The latency below which `share` of the calls lie, in milliseconds."""
+        ordered = sorted(self._latencies.get(verb, []))
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+
+    def cpu_ms(self, part: str) -> float:
+        """CPU milliseconds that a part used, by the reports."""
+        return 1000 * self._cpu[part] / max(1, self.count("report"))
+
+    def core(self) -> float:
+        """Share of one core that all parts used together."""
+        return sum(self._cpu.values()) / self.seconds
+
+
+# Processes
+
+
+def cpu_seconds(process: int) -> float:
+    """CPU seconds of a process and, when it is PostgreSQL's first one, of its children, gone ones included."""
+    ticks = _stat(process)[11:15] if _is_postmaster(process) else _stat(process)[11:13]
+    used = sum(int(tick) for tick in ticks) / os.sysconf("SC_CLK_TCK")
+    return used + (sum(cpu_seconds(child) for child in children(process)) if _is_postmaster(process) else 0.0)
+
+
+def _is_postmaster(process: int) -> bool:
+    return b"-D" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+
+
+def wait_child(process: int) -> int:
+    """Wait until `process` has started its one child."""
+    give_up = time.monotonic() + 30
+    while not (found := children(process)):
+        if time.monotonic() > give_up:
+            raise TimeoutError("the coordinator did not start")
+        time.sleep(0.1)
+    return found[0]
+
+
+def _stat(process: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name, which may hold blanks."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def children(process: int) -> list[int]:
+    """Processes that threads of `process` have started and that live."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    return [int(child) for found in lists for child in found.read_text().split()]
+
+
+def _postmaster(server: Postgres) -> int:
+    return int((server.data / "postmaster.pid").read_text().splitlines()[0])
 
 
 if __name__ == "__main__":
