@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..candidate import Candidate
 from ..schedules import Plateau
+from .plateau import IN_FORCE, is_warmed_plateau
 from .pytorch import pytorch_blocks
 from .text import indented, module
 
@@ -29,7 +30,8 @@ EACH_EVALUATION = '"lr_scheduler": {"scheduler": scheduler, "interval": "epoch",
 
 def lightning_text(candidate: Candidate, horizon: int, mode: str) -> str:
     """Return the module's text."""
-    return module(*pytorch_blocks(candidate, horizon, mode), *group_blocks(candidate), _mixin(candidate))
+    follows = [IN_FORCE] if is_warmed_plateau(candidate.schedule) else []
+    return module(*pytorch_blocks(candidate, horizon, mode), *group_blocks(candidate), *follows, _mixin(candidate))
 
 
 def group_blocks(candidate: Candidate) -> list[Lines]:
@@ -45,7 +47,7 @@ def params_of(candidate: Candidate, model: str) -> str:
 def _mixin(candidate: Candidate) -> Lines:
     schedule, params = candidate.schedule, params_of(candidate, "self")
     lines = ["class ConfiguresOptimizers:"]
-    lines += indented(['"""Put it first: class Model(ConfiguresOptimizers, lightning.LightningModule)."""', ""])
+    lines += indented(['"""Put it first: class Model(ConfiguresOptimizers, LightningModule)."""', ""])
     if not isinstance(schedule, Plateau):
         return [*lines, *_method(f"optimizer, scheduler = build({params})", EACH_UPDATE)]
     lines += indented(EVALUATIONS)
@@ -65,4 +67,5 @@ def _followed() -> Lines:
         "def on_validation_epoch_end(self):",
         *indented(["if not self.trainer.sanity_checking:"]),
         *indented(["self.plateau.step(self.trainer.callback_metrics[self.monitor])"], 2),
+        *indented(["put_in_force(self.lr_schedulers())"], 2),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..candidate import Candidate
-from ..schedules import Plateau
+from ..schedules import Plateau, Schedule
 from ..schedules.plateau import LEAST_CUT
 from .factor import warmup_lines
 from .optimizers import optimizer_classes, optimizer_imports, optimizer_lines
@@ -19,6 +19,16 @@ BLIND = [
     *indented(["self.cooldown_counter -= 1", "self.last_epoch += 1"], 2),
 ]
 
+IN_FORCE = [
+    "def put_in_force(scheduler):",
+    *indented(['"""Give the next update what the plateau has decided after the scheduler had already set its LR."""']),
+    *indented(
+        ["for group, base, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas):"]
+    ),
+    *indented(['group["lr"] = base * factor(scheduler.last_epoch)'], 2),
+]
+"""For the trainers that evaluate after they have stepped the scheduler of the updates."""
+
 
 def plateau_blocks(candidate: Candidate, schedule: Plateau, horizon: int, mode: str) -> tuple[Lines, list[Lines]]:
     """Return imports and functions of a plateau's text; `mode` is min or max."""
@@ -29,6 +39,11 @@ def plateau_blocks(candidate: Candidate, schedule: Plateau, horizon: int, mode: 
         return imports, [*blind, _plain(candidate, schedule, mode)]
     rise = warmup_lines(schedule.warmup, schedule.warmup.steps(horizon))
     return imports, [*blind, rise, _warmed(candidate, schedule, mode)]
+
+
+def is_warmed_plateau(schedule: Schedule) -> bool:
+    """Tell whether the text has two schedulers: that of the updates and the plateau."""
+    return isinstance(schedule, Plateau) and schedule.warmup is not None
 
 
 def _plain(candidate: Candidate, schedule: Plateau, mode: str) -> Lines:

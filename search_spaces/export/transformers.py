@@ -7,16 +7,27 @@ from typing import Any
 
 from ..candidate import Candidate
 from ..optimizers import AdamW
-from ..schedules import Constant, Cosine, InverseSqrt, Linear, Plateau, Polynomial, Schedule
+from ..schedules import Constant, Cosine, InverseSqrt, Linear, Plateau, Polynomial, Schedule, Wsd
 from ..steps import whole_steps
 from .lightning import group_blocks, params_of
-from .pytorch import header, pytorch_blocks
+from .plateau import IN_FORCE, is_warmed_plateau
+from .pytorch import SCHEDULER_IMPORT, header, pytorch_blocks
 from .text import call, comment, indented, literal, module
 
-Named = tuple[str, dict[str, float]]
+Named = tuple[str, dict[str, Any]]
 
+CALLBACK_IMPORT = "from transformers import TrainerCallback"
 CLIPPING = "The Trainer clips gradients to max_grad_norm, 1.0 unless it is set; the candidate says nothing of that."
-WARMED = "Call optimizer.plateau.step(metric) in a TrainerCallback's on_evaluate."
+FOLLOWED = "The Trainer feeds the metric that its argument metric_for_best_model names, at each evaluation."
+CALLED = "pair = optimizers(model, evaluations); Trainer(..., optimizers=pair, callbacks=[FollowsMetric(*pair)])"
+CALLBACK = [
+    "class FollowsMetric(TrainerCallback):",
+    *indented(['"""Feeds the plateau at each evaluation; `monitor` is the metric that is followed."""', ""]),
+    *indented(['def __init__(self, optimizer, scheduler, monitor="eval_loss"):']),
+    *indented(["self.plateau, self.scheduler, self.monitor = optimizer.plateau, scheduler, monitor", ""], 2),
+    *indented(["def on_evaluate(self, args, state, control, metrics, **others):"]),
+    *indented(["self.plateau.step(metrics[self.monitor])", "put_in_force(self.scheduler)"], 2),
+]
 
 
 def transformers_text(candidate: Candidate, horizon: int, mode: str) -> str:
@@ -24,21 +35,25 @@ def transformers_text(candidate: Candidate, horizon: int, mode: str) -> str:
     arguments = training_arguments(candidate, horizon)
     if arguments is not None:
         return _arguments_text(candidate, horizon, arguments)
-    return module(*pytorch_blocks(candidate, horizon, mode), *group_blocks(candidate), _pair(candidate))
+    head, *functions = pytorch_blocks(candidate, horizon, mode)
+    follows = []
+    if is_warmed_plateau(candidate.schedule):
+        head = [part for line in head for part in ([line, CALLBACK_IMPORT] if line == SCHEDULER_IMPORT else [line])]
+        follows = [IN_FORCE, CALLBACK]
+    return module(head, *functions, *group_blocks(candidate), *follows, _pair(candidate))
 
 
 def _pair(candidate: Candidate) -> list[str]:
     """Return the function that gives the Trainer its optimizer and scheduler."""
-    schedule = candidate.schedule
-    follows = isinstance(schedule, Plateau)
-    warmed = follows and schedule.warmup is not None
+    follows, warmed = isinstance(candidate.schedule, Plateau), is_warmed_plateau(candidate.schedule)
     parameters = "model, evaluations" if follows else "model"
     built = f"build({params_of(candidate, 'model')}{', evaluations' if follows else ''})"
     body = [f"return {built}"]
     if warmed:
         body = [f"optimizer, scheduler, optimizer.plateau = {built}", "return optimizer, scheduler"]
     words = ['"""Return what Trainer takes as `optimizers`, for a training of TOTAL_STEPS updates.', "", CLIPPING]
-    return [f"def optimizers({parameters}):", *indented([*words, *([WARMED] if warmed else []), '"""', *body])]
+    words += [CALLED if warmed else FOLLOWED] if follows else []
+    return [f"def optimizers({parameters}):", *indented([*words, '"""', *body])]
 
 
 def training_arguments(candidate: Candidate, horizon: int) -> dict[str, Any] | None:
@@ -64,8 +79,11 @@ def training_arguments(candidate: Candidate, horizon: int) -> dict[str, Any] | N
 def _scheduler(schedule: Schedule, initial_lr: float, horizon: int) -> Named | None:
     """Return transformers' name of the schedule and its keyword arguments, where both curves are one."""
     warmup = schedule.warmup
-    is_plain = warmup is None or (warmup.shape == "linear" and not warmup.inclusive and warmup.start_factor == 0)
-    if not is_plain or schedule.restarts is not None or schedule.reverse or schedule.kind not in NAMES:
+    start = schedule.end_factor if isinstance(schedule, Wsd) else 0.0  # where transformers' warm-up begins
+    is_plain = warmup is None or (warmup.shape, warmup.inclusive, warmup.start_factor) == ("linear", False, start)
+    if not is_plain or schedule.reverse or schedule.kind not in NAMES:
+        return None
+    if schedule.restarts is not None and schedule.kind != "cosine":
         return None
     body = horizon - (warmup.steps(horizon) if warmup else 0)
     return NAMES[schedule.kind](schedule, initial_lr, body)
@@ -79,10 +97,25 @@ def _linear(schedule: Linear, _lr: float, _body: int) -> Named | None:
     return ("linear", {}) if (schedule.start_factor, schedule.end_factor) == (1, 0) else None
 
 
-def _cosine(schedule: Cosine, _lr: float, _body: int) -> Named | None:
-    if schedule.cycles != 0.5:
+def _cosine(schedule: Cosine, _lr: float, body: int) -> Named | None:
+    if schedule.restarts is not None:
+        return _hard_restarts(schedule, body)
+    waves = {} if schedule.cycles == 0.5 else {"num_cycles": schedule.cycles}
+    if schedule.end_factor:
+        return "cosine_with_min_lr", {"min_lr_rate": schedule.end_factor, **waves}
+    return "cosine", waves
+
+
+def _hard_restarts(schedule: Cosine, body: int) -> Named | None:
+    restarts = schedule.restarts
+    assert restarts is not None
+    count = restarts.count
+    is_even = body % count == 0 and restarts.length_multiplier == 1 and restarts.peak_gamma == 1
+    # At a cycle's first step transformers' remainder has to be 0: rounding may leave it just under 1.
+    is_even = is_even and all(count * (cycle * (body // count) / body) % 1 == 0 for cycle in range(count))
+    if not is_even or schedule.end_factor or schedule.cycles != 0.5:
         return None
-    return ("cosine_with_min_lr", {"min_lr_rate": schedule.end_factor}) if schedule.end_factor else ("cosine", {})
+    return "cosine_with_restarts", {"num_cycles": count}
 
 
 def _polynomial(schedule: Polynomial, lr: float, body: int) -> Named | None:
@@ -95,9 +128,17 @@ def _inverse_sqrt(schedule: InverseSqrt, _lr: float, body: int) -> Named:
     return "inverse_sqrt", {"timescale": whole_steps(schedule.timescale, body)}
 
 
+def _wsd(schedule: Wsd, _lr: float, body: int) -> Named | None:
+    if schedule.shape not in DECAYS:
+        return None
+    fields = {"num_decay_steps": whole_steps(schedule.decay_fraction, body), "decay_type": DECAYS[schedule.shape]}
+    return "warmup_stable_decay", fields | ({"min_lr_ratio": schedule.end_factor} if schedule.end_factor else {})
+
+
+DECAYS = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
 NAMES: dict[str, Callable[[Any, float, int], Named | None]] = {
     "constant": _constant, "linear": _linear, "cosine": _cosine, "polynomial": _polynomial,
-    "inverse_sqrt": _inverse_sqrt,
+    "inverse_sqrt": _inverse_sqrt, "wsd": _wsd,
 }  # fmt: skip
 
 

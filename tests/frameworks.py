@@ -1,0 +1,55 @@
+"""The frameworks that answers are exported to, imported once, without network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+from types import ModuleType
+
+import torch
+
+KEPT: list[torch.library.Library] = []
+"""Operators live as long as the object that defined them."""
+
+
+def pytorch_lightning() -> ModuleType:
+    """Lightning, silent on which devices there are."""
+    _import_torchvision()
+    library = importlib.import_module("pytorch_lightning")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    return library
+
+
+def transformers() -> ModuleType:
+    """transformers, which is not to ask its hub for anything."""
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", ACCELERATE_USE_CPU="true")
+    _import_torchvision()
+    return importlib.import_module("transformers")
+
+
+def keras() -> ModuleType:
+    """Keras on the torch that is there."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    return importlib.import_module("keras")
+
+
+def _import_torchvision() -> None:
+    """Import torchvision, where it is installed, before a library does: its CUDA wheel fails beside a CPU torch.
+
+    It registers shapes for two operators that only its compiled part defines; their schemas are enough.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        KEPT.append(library)
+        importlib.import_module("torchvision")
