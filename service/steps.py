@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from search_spaces.problems import Problem, StoreUnavailable
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 LEAST_QUEUE = 2
 """Proposals kept ready while no worker is there to say how many it takes."""
+BLIND_SHARE = 0.25
+"""Of a search's trials, how many may be in flight at once while its sampler learns."""
 OPEN_STATES = ("proposed", "leased")
 
 
@@ -80,7 +83,7 @@ def _search(store: Store, study: LiveStudy) -> bool:
     budget = study.spec.budget.trials
     if _ended(counts) >= budget or _is_spent(store, study):
         return _end_search(store, study)
-    missing = _target(store, study) - counts.get("proposed", 0)
+    missing = _missing(study, counts, _live_slots(store, study))
     if missing <= 0 or sum(counts.values()) >= budget:
         return False
     search = search_of(store, study)
@@ -100,10 +103,26 @@ def _ended(counts: dict[str, int]) -> int:
     return sum(counts.get(state, 0) for state in ENDED_TRIAL)
 
 
-def _target(store: Store, study: LiveStudy) -> int:
-    """Proposals that should be ready: what live workers can take at once."""
+def _missing(study: LiveStudy, counts: Mapping[str, int], slots: Sequence[int]) -> int:
+    """Return how many proposals to add, from those there are by state and the slots of each live worker.
+
+    What live workers can take at once should be ready. But a proposal that is made before results come in is blind:
+    were a pack of 64 filled at once, TPE would draw a search of 64 trials without having seen any of them, and be
+    nothing but a random search. So where the sampler learns, no more than a quarter of the budget is in flight; the
+    packs take trials of other studies beside it. Workers that train one trial at a time always find the next one.
+    """
+    proposed, leased = (counts.get(state, 0) for state in OPEN_STATES)
+    missing = max(LEAST_QUEUE, sum(slots)) - proposed
+    if study.spec.sampler.kind == "random":
+        return missing
+    one_by_one = len(slots) + max(LEAST_QUEUE, len(slots))
+    most = max(one_by_one, math.ceil(BLIND_SHARE * study.spec.budget.trials))
+    return min(missing, most - proposed - leased)
+
+
+def _live_slots(store: Store, study: LiveStudy) -> list[int]:
     assert study.resolved is not None
-    return max(LEAST_QUEUE, live_slots(store, study.spec.task.name, study.resolved.task_version))
+    return live_slots(store, study.spec.task.name, study.resolved.task_version)
 
 
 def _is_spent(store: Store, study: LiveStudy) -> bool:
@@ -116,13 +135,17 @@ def _is_spent(store: Store, study: LiveStudy) -> bool:
     if budget.deadline is None:
         return False
     past = history(store, study.study_id)
-    left_for_confirmation = _confirmation_seconds(search_of(store, study), past, _target(store, study))
+    workers = len(_live_slots(store, study))
+    left_for_confirmation = _confirmation_seconds(search_of(store, study), past, workers)
     return datetime.now(UTC) + timedelta(seconds=left_for_confirmation) >= budget.deadline
 
 
-def _confirmation_seconds(search: Search, past: Sequence[Past], slots: int) -> float:
-    """Estimate how long a confirmation would take from now on, with so many trainings at once."""
-    return plan_confirmation(search, past).size * training_seconds(past) / slots
+def _confirmation_seconds(search: Search, past: Sequence[Past], workers: int) -> float:
+    """Estimate how long a confirmation would take from now on.
+
+    By the number of workers, not of slots: trials that are packed share their worker's seconds.
+    """
+    return plan_confirmation(search, past).size * training_seconds(past) / max(1, workers)
 
 
 def _end_search(store: Store, study: LiveStudy) -> bool:

@@ -82,14 +82,14 @@ def offers(store: Store) -> list[OfferedTask]:
         return [OfferedTask.model_validate(offer) for offer in connection.execute(query).scalars()]
 
 
-def live_slots(store: Store, task: str, version: str) -> int:
-    """Count the trials that live workers can train at once of a task."""
+def live_slots(store: Store, task: str, version: str) -> list[int]:
+    """Read, for each live worker that offers a task, how many trials it can train at once."""
     query = select(workers.c.slots, workers.c.tasks).where(
         workers.c.heartbeat_at > text(f"{store.dialect.now} - {LIVE_SECONDS}")
     )
     with store.read() as connection:
         rows = connection.execute(query).all()
-    return sum(row.slots for row in rows if _offers(row.tasks, task, version))
+    return [row.slots for row in rows if _offers(row.tasks, task, version)]
 
 
 def _offers(tasks: list[dict[str, Any]], task: str, version: str) -> bool:

@@ -97,7 +97,7 @@ class SimulatedWorker:
         )
 
 
-def simulated(store: Store, loss: Loss = bowl, **fields: int) -> SimulatedWorker:
+def simulated(store: Store, loss: Loss = bowl, **fields: int | str) -> SimulatedWorker:
     """A worker on the verbs over SQL, announced."""
     worker = SimulatedWorker(SqlVerbs(store), loss, **fields)  # type: ignore[arg-type]
     worker.announce()

@@ -190,6 +190,46 @@ def test_proposals_do_not_run_ahead_of_the_workers(store: Store) -> None:
     assert get_study(store, "mine").counts.proposed == 5
 
 
+def test_packs_do_not_make_the_search_blind(store: Store) -> None:
+    """However many slots there are, TPE has at most a quarter of its budget in flight; claimed trials count."""
+    worker = simulated(store, slots=32)
+    submitted(store)
+    coordinator = one(store)
+    in_flight = []
+
+    for _ in range(4):
+        coordinator.round()
+        counts = get_study(store, "mine").counts
+        in_flight.append(counts.proposed + counts.leased)
+        worker.claim()
+
+    assert in_flight == [6, 6, 6, 6]
+
+
+def test_a_random_search_fills_the_packs(store: Store) -> None:
+    """Where the sampler learns nothing, the slots decide, up to the budget."""
+    simulated(store, slots=20)
+    submitted(store, sampler={"kind": "random"})
+
+    one(store).round()
+
+    assert get_study(store, "mine").counts.proposed == 20
+
+
+def test_workers_that_train_one_trial_always_find_the_next(store: Store) -> None:
+    """In a small search with many workers, each has a trial in hand and one ready, though that is over a quarter."""
+    workers = [simulated(store, name=f"w{number}", slots=1) for number in range(5)]
+    submitted(store)
+    coordinator = one(store)
+    coordinator.round()
+
+    claimed = [len(worker.claim()) for worker in workers]
+    coordinator.round()
+
+    assert claimed == [1] * 5
+    assert get_study(store, "mine").counts.proposed == 5
+
+
 def test_a_queued_study_starts_when_its_task_is_offered(store: Store) -> None:
     """Submitted before any worker was there, it runs after the first announcement."""
     submitted(store)
@@ -316,8 +356,8 @@ def test_worker_seconds_end_a_search_before_its_trials(store: Store) -> None:
 
 
 def test_a_deadline_leaves_time_for_the_confirmation(store: Store) -> None:
-    """A minute away, with trainings of 30 s each on four slots, the search ends early and the study is confirmed."""
-    worker = simulated(store, seconds=30)
+    """A minute away, with trainings of 30 s each on four workers, the search ends early and the study is confirmed."""
+    worker, *_ = [simulated(store, seconds=30, name=f"w{number}") for number in range(4)]
     deadline = datetime.now(UTC) + timedelta(minutes=1)
     submitted(store, budget={"trials": 24, "deadline": deadline.isoformat()})
     coordinator = one(store)
