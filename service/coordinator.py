@@ -28,6 +28,7 @@ BUSY_SECONDS, IDLE_SECONDS = 0.2, 1.0
 """Pause after a round that changed something, and the longest of those after rounds that did not."""
 SWEEP_SECONDS = 1.0
 OUTAGE_SECONDS = 5.0
+"""Longest pause while the store is away; the first is short, since a deadlock or a lock not got is over at once."""
 
 
 class Coordinator:
@@ -46,7 +47,7 @@ class Coordinator:
                 changed = self.round(stop)
             except StoreUnavailable as problem:
                 log.warning("the store is away, trying again: %s", problem)
-                pause = OUTAGE_SECONDS
+                pause = min(2 * pause, OUTAGE_SECONDS)
             else:
                 pause = BUSY_SECONDS if changed else min(2 * pause, IDLE_SECONDS)
             stop.wait(pause)

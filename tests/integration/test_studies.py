@@ -28,6 +28,7 @@ from store.studies import (
     stored_answer,
     submit,
 )
+from store.trials import list_trials
 from store.verbs import SqlVerbs
 from tests.studies import OFFER, add_proposals, claim, finish, run_study, stock_storage, stock_trials, study_spec
 
@@ -209,6 +210,64 @@ def test_a_study_that_stock_optuna_deletes_fails(store: Store) -> None:
     assert (view.state, view.reason) == ("failed", "removed outside Étude")
     assert [study.name for study in left] == ["other"]
     assert not late.accepted
+
+
+def test_nothing_is_claimed_of_a_study_that_stock_optuna_has_deleted(store: Store) -> None:
+    """Before the coordinator has seen it: workers pass it by, and a stranger's study keeps to itself."""
+    run_study(store)
+    run_study(store, "other")
+    for name in ("mine", "other"):
+        add_proposals(store, name, count=1)
+
+    with stock_storage(store.url) as storage:
+        optuna.delete_study(study_name="mine", storage=storage)
+        optuna.create_study(study_name="stranger", storage=storage)
+    claimed = claim(SqlVerbs(store), count=5)
+
+    assert [trial.study for trial in claimed] == ["other"]
+    assert stock_trials(store.url, "stranger") == []
+
+
+def test_a_confirmation_that_stock_optuna_deletes_fails_its_study(store: Store) -> None:
+    """The search's trials stay, the study says why it cannot go on."""
+    run_study(store)
+    add_proposals(store, count=2)
+    verbs = SqlVerbs(store)
+    finish(verbs, claim(verbs)[0])
+    begin_confirmation(store, "mine")
+    add_proposals(store, count=2, purpose="confirmation")
+    claim(verbs)
+
+    with stock_storage(store.url) as storage:
+        optuna.delete_study(study_name="mine.confirmation", storage=storage)
+    nothing = claim(verbs)
+    left = own(store, "tests", 60)
+
+    view = get_study(store, "mine")
+    assert (nothing, left) == ([], [])
+    assert (view.state, view.reason) == ("failed", "removed outside Étude")
+    assert (view.counts.complete, view.confirmation.leased, view.confirmation.proposed) == (1, 0, 0)
+
+
+def test_a_finished_study_that_stock_optuna_deletes_keeps_its_answer(store: Store) -> None:
+    """It stays done; a stranger that gets the id of the deleted one is not taken for it."""
+    run_study(store)
+    add_proposals(store, count=1)
+    verbs = SqlVerbs(store)
+    finish(verbs, claim(verbs)[0])
+    begin_confirmation(store, "mine")
+    conclude(store, "mine", answer())
+
+    with stock_storage(store.url) as storage:
+        for name in ("mine.confirmation", "mine"):
+            optuna.delete_study(study_name=name, storage=storage)
+        optuna.create_study(study_name="stranger", storage=storage).optimize(lambda trial: 1.0, n_trials=2)
+    own(store, "tests", 60)
+
+    view = get_study(store, "mine")
+    assert (view.state, view.counts.complete, view.counts.foreign) == ("done", 0, 0)
+    assert list_trials(store, "mine").items == []
+    assert stored_answer(store, "mine") == answer()
 
 
 def test_pages_of_studies(store: Store) -> None:
