@@ -6,8 +6,7 @@ A training knows nothing of studies, leases and verbs: it goes from stop to stop
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 
@@ -16,7 +15,13 @@ from etude.torch import build, evaluating
 from search_spaces.candidate import Candidate
 from search_spaces.steps import horizon_mismatch
 
+from .arithmetic import autocasting, laid_out, rounding
+from .dropout import counted, drawing
+from .engine import Evaluation, Interrupted, TrainingState
 from .randomness import reseed_torch
+from .resuming import StateDoesNotFit, put_back, taken
+
+__all__ = ["Diverged", "Evaluation", "HorizonMismatch", "StateDoesNotFit", "Training"]
 
 BEFORE_THE_FIRST_STEP = -1
 
@@ -29,28 +34,27 @@ class HorizonMismatch(Exception):
     """The optimizer made fewer or more updates than the horizon has: the LR was not the one that was asked for."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What a stop has shown."""
-
-    step: int
-    """Updates made."""
-    value: float
-    """The decision metric on the validation split."""
-    further: dict[str, float]
-    """The other validation metrics, by their full names."""
-
-
 class Training:
     """A training in progress; `step` updates are made."""
 
     def __init__(
-        self, task: Task, candidate: Candidate, *, horizon_steps: int, seed: int, rungs: tuple[int, ...] = ()
+        self,
+        task: Task,
+        candidate: Candidate,
+        *,
+        horizon_steps: int,
+        seed: int,
+        rungs: tuple[int, ...] = (),
+        start: TrainingState | None = None,
     ) -> None:
-        """Build the model, the optimizer and the scheduler.
+        """Build the model, the optimizer and the scheduler, and bring them to `start` if there is one.
+
+        On the device where it was taken, going on from a state is bit-equal to never having stopped.
 
         Raises:
             Problem: the candidate does not fit the task or the horizon.
+            StateDoesNotFit: `start` is another training's.
+            WrongPrecision: the task's model is not made in the precision that the task declares.
         """
         self.task = task
         self.seed = seed
@@ -62,7 +66,7 @@ class Training:
         regular = range(self._cadence, horizon_steps, self._cadence)
         self._stops = sorted({*regular, *(rung for rung in rungs if 0 < rung < horizon_steps), horizon_steps})
         reseed_torch(seed, BEFORE_THE_FIRST_STEP)
-        self.model = task.model(seed)
+        self.model = counted(laid_out(task, task.model(seed)))
         self.optimizer, self.scheduler = build(
             candidate,
             task.groups(self.model),
@@ -71,25 +75,36 @@ class Training:
             direction=task.direction,
         )
         self.optimizer.register_step_post_hook(self._count)
+        if start is not None:
+            self._go_on(start)
 
     @property
     def finished(self) -> bool:
         """Whether the horizon is reached."""
         return self.step == self.horizon_steps
 
-    def evaluations(self, interrupted: Callable[[], bool]) -> Iterator[Evaluation]:
+    def state(self) -> TrainingState:
+        """Return where the training stands, to be gone on from; ask between two updates.
+
+        A stop whose evaluation was yielded is behind it: going on evaluates at the next one.
+        """
+        return taken(self.step, self.model, self.optimizer, self.scheduler)
+
+    def evaluations(self, interrupted: Interrupted) -> Iterator[Evaluation]:
         """Train, and yield at every stop: regular evaluations, rungs and the horizon.
 
-        Ends early, between two steps, when `interrupted()` says so.
+        Ends early, between two steps, when `interrupted()` says so; called again, it goes on from there.
 
         Raises:
             Diverged: the loss or the decision metric is not finite.
             HorizonMismatch: at the horizon, the optimizer has not made exactly that many updates.
         """
-        for stop in self._stops:
+        while self._stops:
+            stop = self._stops[0]
             if not self._advance(stop, interrupted):
                 return
             evaluation = self._evaluate()
+            self._stops.pop(0)
             if stop % self._cadence == 0:
                 self.scheduler.observe(evaluation.value)
             if self.finished and self.updates != self.horizon_steps:
@@ -100,26 +115,38 @@ class Training:
         """Return every metric on a split, by its full name (`test_accuracy`)."""
         self.model.eval()
         try:
-            with torch.no_grad(), evaluating(self.optimizer):
+            with torch.no_grad(), evaluating(self.optimizer), rounding(self.task), autocasting(self.task):
                 metrics = self.task.evaluate(self.model, split)
         finally:
             self.model.train()
         return {metric_name(name, split): value for name, value in metrics.items()}
 
-    def _advance(self, stop: int, interrupted: Callable[[], bool]) -> bool:
+    def _go_on(self, start: TrainingState) -> None:
+        if not 0 <= start["step"] <= self.horizon_steps:
+            raise StateDoesNotFit(f"the state is of step {start['step']}, the horizon has {self.horizon_steps}")
+        put_back(start, self.model, self.optimizer, self.scheduler)
+        self.step = self.updates = start["step"]
+        # The horizon is evaluated again: without its value the trial could not be finished.
+        self._stops = [stop for stop in self._stops if stop > self.step or stop == self.horizon_steps]
+
+    def _advance(self, stop: int, interrupted: Interrupted) -> bool:
         # A sum shows a loss that is not finite as well as each loss would, and a GPU waits for it once a stop.
         total = torch.zeros((), device=self.task.device)
-        while self.step < stop:
-            if interrupted():
-                return False
-            total += self._update()
+        with rounding(self.task):
+            while self.step < stop:
+                if interrupted():
+                    return False
+                total += self._update()
         if not math.isfinite(total.item()):
             raise Diverged
         return True
 
     def _update(self) -> torch.Tensor:
         reseed_torch(self.seed, self.step)
-        loss: torch.Tensor = self.task.loss(self.model, self.task.batch(self.step, self.seed))
+        batch = self.task.batch(self.step, self.seed)
+        # The backward pass is outside: a checkpointed layer would draw other masks when it is computed again.
+        with drawing([self.seed], [self.step]), autocasting(self.task):
+            loss: torch.Tensor = self.task.loss(self.model, batch)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
