@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 
+from search_spaces.candidate import Candidate
 from search_spaces.problems import InvalidSpec
 from search_spaces.study import EXTERNAL_TASK, StudySpec, resolve_study
 from search_spaces.time_strings import has_time_strings, with_fractions
@@ -18,10 +19,17 @@ from .submission import offer_of
 FIELD = "current.schedule"
 
 
+def _as_written(current: Any) -> Any:
+    return current
+
+
 class WrittenStudy(StudySpec):
     """A study as submitted; `current` is a candidate whose lengths may be time strings ("30ep", "1500ba", "0.3dur")."""
 
-    current: dict[str, Any] | None = None  # type: ignore[assignment]
+    # The surface describes a candidate; what is read is any object, until the horizon is known.
+    current: Annotated[  # type: ignore[assignment]
+        dict[str, Any] | None, BeforeValidator(_as_written, json_schema_input_type=Candidate | None)
+    ] = None
     """What the user runs today."""
 
 

@@ -137,7 +137,7 @@ def stairs(steps: int, every: float, gamma: float) -> Document:
     """A drop by `gamma` every so many steps."""
     if every >= steps:
         return {"kind": "constant"}
-    if gamma > 1 or every < 1:
+    if gamma > 1 or every < 1 or every != int(every):
         return formula(f"{gamma!r} ** floor(t / {every!r})")
     return {"kind": "step", "step_size": every / steps, "gamma": gamma}
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from search_spaces.schedules import FAMILIES
 from tests.machine import ROOT, started
 
 PROMISED = [
@@ -69,6 +70,18 @@ def test_refusals_are_described_as_problem_documents(surface: dict[str, Any]) ->
     responses = surface["paths"]["/v1/studies/{name}"]["get"]["responses"]
 
     assert any("application/problem+json" in response.get("content", {}) for response in responses.values())
+
+
+def test_what_a_study_may_hold_is_described(surface: dict[str, Any]) -> None:
+    """`current` is a candidate, with its optimizer and its schedule by kind, and not any object."""
+    schemas = surface["components"]["schemas"]
+    body = surface["paths"]["/v1/studies"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    study = schemas[body["$ref"].rpartition("/")[2]]
+
+    [candidate] = [form["$ref"] for form in study["properties"]["current"]["anyOf"] if "$ref" in form]
+    schedule = schemas[candidate.rpartition("/")[2]]["properties"]["schedule"]
+
+    assert set(schedule["discriminator"]["mapping"]) == set(FAMILIES)
 
 
 def test_the_client_calls_described_paths_only(surface: dict[str, Any]) -> None:

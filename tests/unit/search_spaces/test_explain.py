@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from search_spaces.imported import Explained, explain
 from search_spaces.problems import InvalidSpec, Problem
 from search_spaces.schedules import Plateau, curve
+from tests.golden.cases import GOLDEN
 
 TORCH = [
     ("ConstantLR(optimizer, factor=0.5, total_iters=40)", "piecewise"),
@@ -138,6 +141,54 @@ def test_other_libraries_are_read_by_their_formulas(text: str, kind: str, law: A
     assert explained.schedule.kind == kind
     assert explained.initial_lr == pytest.approx(0.1)
     np.testing.assert_allclose(explained.lr, [law(t) for t in range(HORIZON)], rtol=0, atol=1e-9)  # type: ignore[arg-type]
+
+
+TIMM = sorted((GOLDEN / "timm").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", TIMM, ids=lambda path: path.stem)
+def test_timm_s_arguments_are_read_as_timm_plays_them(path: Path) -> None:
+    """The LR of every epoch is the one that timm's scheduler factory gave, to 1e-9 of the peak."""
+    golden = json.loads(path.read_text())
+
+    explained = explain(json.dumps(golden["params"]))
+
+    assert (explained.unit, explained.horizon) == ("epoch", len(golden["lr"]))
+    np.testing.assert_allclose(explained.lr, golden["lr"], rtol=0, atol=1e-10)  # type: ignore[arg-type]
+
+
+NOT_TIMM = [
+    ("--sched cosine --lr-noise 0.4 0.9", "lr_noise"),
+    ("--sched cosine --lr-cycle-limit 3", "lr_cycle_limit"),
+    ("--sched cosine --lr-k-decay 1.5", "lr_k_decay"),
+    ("--sched cosine --cooldown-epochs 10", "cooldown_epochs"),
+    ("--sched cosine --sched-on-updates", "sched_on_updates"),
+    ("--sched rsqrt", "sched"),
+    ("--sched wsd --lr-decay-fn exp", "lr_decay_fn"),
+    ("--sched wsd --epochs 20 --warmup-epochs 20", "warmup_epochs"),
+    ("--sched wsd --epochs 20 --decay-epochs 30", "decay_epochs"),
+    ("--sched poly --decay-rate 0", "decay_rate"),
+]
+
+
+@pytest.mark.parametrize(("flags", "field"), NOT_TIMM)
+def test_what_would_be_another_curve_in_timm_is_refused(flags: str, field: str) -> None:
+    """An argument that changes the curve and is not read is never passed over."""
+    with pytest.raises(Problem) as caught:
+        explain(f"{flags} --lr 0.1")
+
+    assert caught.value.field == field
+
+
+def test_a_whole_file_of_timm_s_arguments_is_read() -> None:
+    """What train.py writes down holds many arguments at their defaults: they change nothing."""
+    defaults = {"lr_noise": None, "lr_noise_pct": 0.67, "lr_cycle_mul": 1.0, "lr_cycle_decay": 0.5, "momentum": 0.9,
+                "lr_cycle_limit": 1, "lr_k_decay": 1.0, "cooldown_epochs": 0, "decay_epochs": None,
+                "sched_on_updates": False, "lr_decay_fn": None}  # fmt: skip
+
+    explained = explain(json.dumps({"sched": "step", "lr": 0.1, "epochs": 180, "warmup_epochs": 0, **defaults}))
+
+    assert explained.schedule.model_dump(exclude_defaults=True) == {"step_size": 0.5}
 
 
 def test_a_snippet_is_read_through_its_names() -> None:
