@@ -23,13 +23,14 @@ def _as_written(current: Any) -> Any:
     return current
 
 
+# The surface describes a candidate; what is read is any object, until the horizon is known.
+Current = Annotated[dict[str, Any] | None, BeforeValidator(_as_written, json_schema_input_type=Candidate | None)]
+
+
 class WrittenStudy(StudySpec):
     """A study as submitted; `current` is a candidate whose lengths may be time strings ("30ep", "1500ba", "0.3dur")."""
 
-    # The surface describes a candidate; what is read is any object, until the horizon is known.
-    current: Annotated[  # type: ignore[assignment]
-        dict[str, Any] | None, BeforeValidator(_as_written, json_schema_input_type=Candidate | None)
-    ] = None
+    current: Current = None  # type: ignore[assignment]
     """What the user runs today."""
 
 
