@@ -7,11 +7,31 @@ from collections.abc import Iterable
 from etude.task import Task
 from search_spaces.problems import NotFound
 
+from .charlm import Charlm
+from .cifar10 import Cifar10Resnet
 from .digits import DigitsMlp
+from .digits_cnn import DigitsCnn
 from .digits_noisy import DigitsNoisy
 from .embedding import Embedding
+from .finetune_digits import FinetuneDigits
+from .image_folder import ImageFolder
+from .mnist import FashionMnistCnn, MnistCnn
+from .noisy_quadratic import NoisyQuadratic
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (DigitsMlp, DigitsNoisy, Embedding)}
+KINDS: tuple[type[Task], ...] = (
+    DigitsMlp,
+    DigitsNoisy,
+    DigitsCnn,
+    FinetuneDigits,
+    Embedding,
+    Charlm,
+    NoisyQuadratic,
+    MnistCnn,
+    FashionMnistCnn,
+    Cifar10Resnet,
+    ImageFolder,
+)
+TASKS: dict[str, type[Task]] = {task.name: task for task in KINDS}
 
 
 def named(names: Iterable[str]) -> dict[str, type[Task]]:
