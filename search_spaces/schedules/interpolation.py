@@ -30,11 +30,12 @@ def through_pchip(x: Floats, knots_x: Floats, knots_y: Floats) -> Floats:
     width = np.diff(knots_x)
     secant = np.diff(knots_y) / width
     slope = _slopes(width, secant)
-    i = np.clip(np.searchsorted(knots_x, x, side="right") - 1, 0, len(width) - 1)
+    # By the coefficients of each piece: what is as long as `x` is computed once.
+    left, right, rise = slope[:-1] * width, slope[1:] * width, np.diff(knots_y)
+    bend, twist = 3 * rise - 2 * left - right, left + right - 2 * rise
+    i = np.searchsorted(knots_x[1:-1], x, side="right")
     v = np.clip((x - knots_x[i]) / width[i], 0, 1)
-    left, right = slope[i] * width[i], slope[i + 1] * width[i]
-    rise = knots_y[i + 1] - knots_y[i]
-    values = knots_y[i] + v * (left + v * (3 * rise - 2 * left - right + v * (left + right - 2 * rise)))
+    values = knots_y[i] + v * (left[i] + v * (bend[i] + v * twist[i]))
     return np.asarray(np.clip(values, knots_y.min(), knots_y.max()))
 
 
