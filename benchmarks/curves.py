@@ -28,9 +28,8 @@ def milliseconds(schedule: Schedule) -> float:
 
 def main() -> None:
     """Print a row a kind; a plateau has no curve without its metrics."""
-    print(
-        f"{STEPS} steps, medians of {ROUNDS} in processor time, python {platform.python_version()}, numpy {np.__version__}"
-    )
+    versions = f"python {platform.python_version()}, numpy {np.__version__}"
+    print(f"{STEPS} steps, medians of {ROUNDS} in processor time, {versions}")
     print("| kind | ms |\n|---|---|")
     for kind, spec in EXAMPLES.items():
         if kind != "plateau":
