@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,3 +20,14 @@ class WorkerSettings(BaseSettings):
     """What the service knows the worker by."""
     lease_seconds: float = 60.0
     """How long a worker keeps a trial without a sign of life."""
+    data_dir: Path = Path("var")
+    checkpoints: str = ""
+    """A directory or an fsspec URL, shared by workers that are to take trials up from one another; default:
+    `checkpoints` under `data_dir`."""
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Training between two checkpoints of a trial, which are made at rungs; 0: at every rung."""
+
+    @property
+    def checkpoints_url(self) -> str:
+        """Where checkpoints are kept."""
+        return self.checkpoints or str((self.data_dir / "checkpoints").absolute())
