@@ -20,6 +20,7 @@ import httpx
 from search_spaces.study import StudySpec
 from store import Store, open_store
 from store.studies import get_study, submit
+from tests.dying import die_with_parent
 from tests.machine import ROOT
 from tests.postgres import free_port
 from tests.simulated import OFFER
@@ -37,7 +38,9 @@ class Crowd:
     dice: random.Random
     commands: list[list[str]] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    environ: dict[str, str] = field(default_factory=dict)
     kills: int = 0
+    _gone: set[int] = field(default_factory=set)
 
     def add(self, *command: str) -> None:
         """Start `python -m command...` and remember how."""
@@ -49,10 +52,16 @@ class Crowd:
             "ETUDE_DATABASE_URL": self.url,
             "ETUDE_LEASE_SECONDS": str(LEASE_SECONDS),
             "OMP_NUM_THREADS": "1",
+            **self.environ,
         }
         with (self.logs / f"{place}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *self.commands[place]], cwd=ROOT, env=environ, stdout=log, stderr=log
+                [sys.executable, "-m", *self.commands[place]],
+                cwd=ROOT,
+                env=environ,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no Python locks
             )
 
     def kill_one(self) -> None:
@@ -68,13 +77,14 @@ class Crowd:
     def died(self) -> list[str]:
         """What ended by itself with an error."""
         return [
-            f"{' '.join(command)}: {process.returncode}"
-            for command, process in zip(self.commands, self.processes, strict=True)
-            if process.poll() not in (None, 0)
+            f"{' '.join(self.commands[place])}: {process.returncode}"
+            for place, process in enumerate(self.processes)
+            if place not in self._gone and process.poll() not in (None, 0)
         ]
 
     def kill(self, place: int) -> None:
         """Kill -9 the process in this place for good."""
+        self._gone.add(place)
         self.processes[place].kill()
         self.processes[place].wait()
 
@@ -87,10 +97,10 @@ class Crowd:
 
 
 @contextmanager
-def crowd(url: str, logs: Path, *, seed: int = 0) -> Iterator[Crowd]:
-    """An empty crowd on a store, whose processes end with the block."""
+def crowd(url: str, logs: Path, **environ: str) -> Iterator[Crowd]:
+    """An empty crowd on a store, with `environ` over its environment, whose processes end with the block."""
     open_store(url).close()
-    made = Crowd(url, logs, random.Random(seed))
+    made = Crowd(url, logs, random.Random(0), environ=environ)
     try:
         yield made
     finally:
@@ -143,14 +153,20 @@ def wait_until(reached: Callable[[], object], seconds: float) -> None:
 
 
 def run_through(made: Crowd, store: Store, name: str, seconds: float, *, kill_every: float | None = 1.0) -> None:
-    """Wait for the study's end, killing a process every so many seconds meanwhile."""
+    """Wait for the study's end, killing a process every so many seconds meanwhile.
+
+    Between two kills something must have ended: a machine that starts processes more slowly than they are killed
+    would show nothing but starts.
+    """
     give_up = time.monotonic() + seconds
     next_kill = time.monotonic() + (kill_every or seconds)
-    while get_study(store, name).state not in ("done", "failed", "stopped"):
-        assert time.monotonic() < give_up, f"{get_study(store, name).counts} after {made.kills} kills"
-        if kill_every is not None and time.monotonic() >= next_kill:
+    ended = 0
+    while (view := get_study(store, name)).state not in ("done", "failed", "stopped"):
+        assert time.monotonic() < give_up, f"{view.counts} after {made.kills} kills"
+        now_ended = view.counts.ended + view.confirmation.ended
+        if kill_every is not None and time.monotonic() >= next_kill and now_ended > ended:
             made.kill_one()
-            next_kill = time.monotonic() + kill_every
+            next_kill, ended = time.monotonic() + kill_every, now_ended
         time.sleep(0.1)
 
 

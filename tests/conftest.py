@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy
 
 from store import Store, open_store
 from tests.postgres import Postgres
@@ -17,21 +17,32 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL server for the session."""
-    server = Postgres()
+    """One PostgreSQL server for the session; it is never stopped in between, so it need not sync its files."""
+    server = Postgres(fsync="off")
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """Name of a database with the store's tables, to be copied: making them takes longer than most tests."""
+    name = "etude_template"
+    open_store(postgres.create_database(name)).close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the store's tables, to be copied."""
+    file = tmp_path_factory.mktemp("template") / "etude.db"
+    open_store(f"sqlite:///{file}").close()
+    return file
 
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
     """An empty database on the session's PostgreSQL."""
-    name = f"etude_{next(_numbers)}"
-    engine = sqlalchemy.create_engine(postgres.url(), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return postgres.url(name)
+    return postgres.create_database(f"etude_{next(_numbers)}")
 
 
 @pytest.fixture
@@ -46,9 +57,15 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url"))
 
 
-@pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    """An opened store with its tables, once on each kind of database."""
-    opened = open_store(store_url)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An opened store with its tables and nothing in them, once on each kind of database."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "etude.db")
+        url = f"sqlite:///{tmp_path / 'etude.db'}"
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        url = server.create_database(f"etude_{next(_numbers)}", request.getfixturevalue("postgres_template"))
+    opened = open_store(url)
     yield opened
     opened.close()

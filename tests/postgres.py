@@ -11,6 +11,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from sqlalchemy import create_engine
+
 
 def binaries() -> Path:
     """Find the folder with initdb and postgres: the system's, else those of the pgserver wheel."""
@@ -52,7 +54,7 @@ read -r _
 "$0" -D "$1/data" -m immediate -w stop
 rm -rf "$1"
 """
-"""What ends a server: it waits for its standard input to end, as it does when the process at the other end is killed."""
+"""What ends a server: it waits for the end of its input, which comes when the process at the other end is killed."""
 
 
 class Postgres:
@@ -71,7 +73,9 @@ class Postgres:
         if self.who:
             os.chown(self.folder, int(self.who["user"]), int(self.who["group"]))
         self._guard = self._guarded()
-        self._call("initdb", "-D", str(self.data), "-U", "etude", "-A", "trust", "-E", "UTF8", "--locale=C")
+        self._call(
+            "initdb", "-D", str(self.data), "-U", "etude", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
+        )
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -111,6 +115,14 @@ class Postgres:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql+psycopg://etude@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database as a copy of another and return its URL."""
+        engine = create_engine(self.url(), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        engine.dispose()
+        return self.url(name)
 
     def remove(self) -> None:
         """Stop the server and remove its folder."""

@@ -21,12 +21,13 @@ from tests.chaos import (
     wait_until,
 )
 from tests.postgres import Postgres
+from tests.readers import reading
 from tests.studies import stock_storage
 
 
 def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: str, tmp_path: Path) -> None:
-    """Workers over SQL and over HTTP, two services with coordinators, a kill -9 every second, a stock user."""
-    with crowd(postgres_url, tmp_path) as made:
+    """Workers over SQL and over HTTP, two services, a kill -9 every second, a stock user, readers all the while."""
+    with crowd(postgres_url, tmp_path) as made, reading(postgres_url, tmp_path) as readers:
         store = open_store(postgres_url)
         address = add_service(made)
         add_service(made)
@@ -40,6 +41,7 @@ def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: 
 
         stranger.join()
         assert_exact(store, "chaos", 40, foreign=5)
+        readers.assert_right("chaos", 45)
         assert made.kills >= 3
         store.close()
 
@@ -53,8 +55,8 @@ def add_foreign(url: str, name: str, count: int) -> None:
 
 
 def test_an_exact_budget_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
-    """The same on the embedded store, workers killed every second."""
-    with crowd(sqlite_url, tmp_path) as made:
+    """The same on the embedded store, workers killed every second, readers all the while."""
+    with crowd(sqlite_url, tmp_path) as made, reading(sqlite_url, tmp_path) as readers:
         store = open_store(sqlite_url)
         add_service(made)
         add_workers(made, 3)
@@ -63,6 +65,7 @@ def test_an_exact_budget_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
         run_through(made, store, "chaos", 120, kill_every=1.0)
 
         assert_exact(store, "chaos", 40)
+        readers.assert_right("chaos", 40)
         store.close()
 
 
