@@ -54,10 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-REST_SECONDS = 2.0
-"""After so long without a verb a worker's one connection is closed: PostgreSQL has few, and trials may be long."""
-
-
 def verbs_when_there(settings: WorkerSettings, stop: Stop, log: Log) -> Verbs | None:
     """Return the verbs, waiting for a store that is not there yet; None when asked to stop before."""
     pauses = Backoff(Timing.first_retry, Timing.longest_retry)
@@ -85,7 +81,7 @@ def open_verbs(settings: WorkerSettings) -> Verbs:
     from store.verbs import SqlVerbs
 
     store = open_store(StoreSettings().url, pool_size=1, lease_seconds=settings.lease_seconds)
-    return SqlVerbs(store, rest_seconds=REST_SECONDS)
+    return SqlVerbs(store, rest_seconds=Timing.rest)
 
 
 def stop_on_signals(stop: Stop) -> None:

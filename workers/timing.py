@@ -16,6 +16,8 @@ class Timing:
     report: float = 2.0
     """Reports wait no longer than this for company."""
     heartbeat: float = 10.0
+    rest: float = 2.0
+    """After so long without a verb the one connection is closed: PostgreSQL has few, and trials may be long."""
     lease: float = 60.0
     """Length of a lease, as the store is set; one that ends sooner is believed."""
     first_idle: float = 0.2
