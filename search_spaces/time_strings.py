@@ -7,28 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .problems import InvalidSpec
+from .schedules import FAMILIES
 from .steps import whole_steps
 
 Document = dict[str, Any]
 
 WRITTEN = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s?(ep|ba|dur)", re.ASCII)
-
-LENGTHS: Mapping[str, tuple[str, ...]] = {
-    "piecewise": ("boundaries",),
-    "step": ("step_size",),
-    "multistep": ("milestones",),
-    "polynomial": ("cycle_length",),
-    "noam": ("peak",),
-    "one_cycle": ("peak_fraction",),
-    "cyclic": ("cycle_length",),
-    "wsd": ("decay_fraction",),
-    "two_point": ("peak_at",),
-    "inverse_sqrt": ("timescale",),
-    "power": ("timescale",),
-    "knots": ("positions",),
-    "plateau": ("patience", "cooldown"),
-}
-"""The fields of each kind that are a length, or a list of places, as a fraction."""
 
 
 class Training(NamedTuple):
@@ -44,7 +28,7 @@ def has_time_strings(schedule: Any) -> bool:
         return False
     warmup = schedule.get("warmup")
     rise = warmup.get("fraction") if isinstance(warmup, dict) else None
-    written = [schedule.get(name) for name in LENGTHS.get(str(schedule.get("kind")), ())]
+    written = [schedule.get(name) for name in _lengths(schedule)]
     members = [member for value in written for member in (value if isinstance(value, list) else [value])]
     return any(isinstance(value, str) for value in [rise, *members])
 
@@ -71,11 +55,17 @@ def with_fractions(
         share = _share(warmup["fraction"], training, horizon_steps, f"{field}.warmup.fraction")
         document["warmup"] = {**warmup, "fraction": share}
         body -= _warmup_steps(share, horizon_steps) if document.get("kind") != "plateau" else 0
-    for name in LENGTHS.get(str(document.get("kind")), ()):
+    for name in _lengths(document):
         if name in document:
             _refuse_in_restarts(document, name, field)
             document[name] = _shares(document[name], training, body, f"{field}.{name}")
     return document
+
+
+def _lengths(schedule: Document) -> tuple[str, ...]:
+    """Return the fields of the schedule's family that are lengths; none for what is no family."""
+    family = FAMILIES.get(str(schedule.get("kind")))
+    return family.lengths if family is not None else ()
 
 
 def _refuse_in_restarts(document: Document, name: str, field: str) -> None:

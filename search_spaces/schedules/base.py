@@ -52,6 +52,8 @@ class Schedule(Searched):
     """Where the family comes from."""
     also: ClassVar[tuple[str, ...]] = ()
     """Its names elsewhere."""
+    lengths: ClassVar[tuple[str, ...]] = ()
+    """Its fields that are a length or a list of places, as fractions; a person may write them as time strings."""
     along_the_curve: ClassVar[bool] = False
     """Whether a spec can be wrong in a way that shows at some step only, where `body` raises InvalidSpec."""
     refuses: ClassVar[Mapping[str, str]] = NOTHING

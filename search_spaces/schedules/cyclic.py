@@ -35,6 +35,7 @@ class Cyclic(Schedule):
     law = "floor + (1 - floor) tri(t) scale(t), cycles of cycle_length T steps"
     source = "Smith, arXiv:1506.01186"
     also = ("CyclicLR, whose max_lr is the initial LR", "CLR")
+    lengths = ("cycle_length",)
     left_out = frozenset({"restarts"})
     ranges = {
         "floor": FloatRange(low=0.01, high=0.5, log=True),

@@ -27,6 +27,7 @@ class InverseSqrt(Schedule):
     law = "sqrt(s / (t + s)), s = timescale T"
     source = "Raffel et al., arXiv:1910.10683 (T5); Zhai et al., arXiv:2106.04560 (rsqrt)"
     also = ("transformers inverse_sqrt, with a warm-up", "rsqrt", "T5")
+    lengths = ("timescale",)
     ranges = {"timescale": FloatRange(low=0.01, high=0.5, log=True)}
 
     def body(self, t: Steps, horizon: int) -> Floats:

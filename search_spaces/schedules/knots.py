@@ -38,6 +38,7 @@ class Knots(Schedule):
     law = "through (positions[i], values[i])"
     source = "what LambdaLR with an interpolated table is used for"
     also = ("LambdaLR", "piecewise_interpolate_schedule")
+    lengths = ("positions",)
     unsearched = Schedule.unsearched | {"positions", "values"}
     ranges: ClassVar[Mapping[str, AnyRange]] = {
         **numbered("position", FloatRange(low=0.05, high=1.0, log=False), SEARCHED),

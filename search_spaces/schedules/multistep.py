@@ -37,6 +37,7 @@ class Multistep(Schedule):
     law = "gamma^(number of milestones <= t)"
     source = "He et al., arXiv:1512.03385"
     also = ("MultiStepLR", "MultiStepDecay")
+    lengths = ("milestones",)
     unsearched = Schedule.unsearched | {"milestones"}
     ranges: ClassVar[Mapping[str, AnyRange]] = {
         "count": IntRange(low=1, high=MOST_SEARCHED),

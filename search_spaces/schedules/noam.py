@@ -28,6 +28,7 @@ class Noam(Schedule):
     law = "min((t + 1) / w, sqrt(w / (t + 1))), w = peak T"
     source = "Vaswani et al., arXiv:1706.03762"
     also = ("NoamDecay", "inverse square root with warm-up")
+    lengths = ("peak",)
     refuses = OWN_RISE
     ranges = {"peak": FloatRange(low=0.01, high=0.3, log=True)}
 

@@ -41,6 +41,7 @@ class OneCycle(Schedule):
     law = "from 1/div up to 1 at t = peak_fraction T - 1, down to 1/(div final_div) at t = T - 1"
     source = "Smith and Topin, arXiv:1708.07120"
     also = ("OneCycleLR, whose max_lr is the initial LR",)
+    lengths = ("peak_fraction",)
     refuses = OWN_RISE
     ranges = {
         "peak_fraction": FloatRange(low=0.1, high=0.45, log=False),

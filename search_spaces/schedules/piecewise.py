@@ -37,6 +37,7 @@ class Piecewise(Schedule):
     law = "values[i] from boundary i on"
     source = "Paddle's PiecewiseDecay; the classical recipe"
     also = ("PiecewiseDecay", "PiecewiseConstantDecay", "piecewise_constant_schedule")
+    lengths = ("boundaries",)
     unsearched = Schedule.unsearched | {"boundaries", "values"}
     ranges: ClassVar[Mapping[str, AnyRange]] = {
         "count": IntRange(low=1, high=MOST_SEARCHED),

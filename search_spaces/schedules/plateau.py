@@ -52,6 +52,7 @@ class Plateau(Schedule):
     law = "times factor, whenever more than patience evaluations in a row brought nothing better"
     source = "ReduceLROnPlateau of torch, of Keras, of Paddle"
     also = ("ReduceLROnPlateau", "ReduceOnPlateau")
+    lengths = ("patience", "cooldown")
     refuses = {
         "restarts": "it is driven by the metric, not by the step",
         "reverse": "it is driven by the metric, not by the step",

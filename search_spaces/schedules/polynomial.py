@@ -36,6 +36,7 @@ class Polynomial(Schedule):
     law = "(1 - e) (1 - t / D)^power + e; D = cycle_length T, or its next multiple with cycle"
     source = "the recipes of PaddlePaddle and Keras; power 1 is linear decay"
     also = ("PolynomialDecay", "PolynomialLR", "PolyLR")
+    lengths = ("cycle_length",)
     ranges = {"power": FloatRange(low=0.5, high=3.0, log=False)}
 
     def body(self, t: Steps, horizon: int) -> Floats:

@@ -30,6 +30,7 @@ class Power(Schedule):
     law = "(1 + t / s)^(-exponent), s = timescale T"
     source = "Shen et al., arXiv:2408.13359 (power scheduler)"
     also = ("power scheduler",)
+    lengths = ("timescale",)
     ranges = {
         "timescale": FloatRange(low=0.01, high=0.5, log=True),
         "exponent": FloatRange(low=0.2, high=1.0, log=False),

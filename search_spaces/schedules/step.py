@@ -28,6 +28,7 @@ class Step(Schedule):
     law = "gamma^floor(t / s), s = step_size T in whole steps"
     source = "the recipes of Krizhevsky et al. 2012 and He et al., arXiv:1512.03385"
     also = ("StepLR", "StepDecay")
+    lengths = ("step_size",)
     ranges = {
         "step_size": FloatRange(low=0.1, high=0.5, log=False),
         "gamma": Choice(choices=[0.1, 0.2, 0.5]),

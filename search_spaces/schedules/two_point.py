@@ -37,6 +37,7 @@ class TwoPoint(Schedule):
     law = "through (x0, 1), (x1, y1), (x2, y2), (1, end); x1, x2 and y2 as shares of what is left"
     source = "Naganuma et al., arXiv:2603.10301"
     also = ("twopointslinear and twopointsspline of init2winit",)
+    lengths = ("peak_at",)
     left_out = frozenset({"warmup"})
     ranges = {
         "peak_at": FloatRange(low=0.0, high=0.2, log=False),

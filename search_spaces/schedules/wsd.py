@@ -36,6 +36,7 @@ class Wsd(Schedule):
     law = "1, then the decay from 1 to end_factor over the last decay_fraction T steps"
     source = "MiniCPM, arXiv:2404.06395; Haegele et al., arXiv:2405.18392 (shape sqrt); Zhai et al., arXiv:2106.04560"
     also = ("warmup-stable-decay", "trapezoidal", "cooldown")
+    lengths = ("decay_fraction",)
     ranges = {"decay_fraction": FloatRange(low=0.1, high=0.5, log=False)}
 
     @model_validator(mode="after")

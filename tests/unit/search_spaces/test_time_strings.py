@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from search_spaces.problems import InvalidSpec
 from search_spaces.schedules import FAMILIES, AnySchedule, Schedule, curve
-from search_spaces.time_strings import LENGTHS, has_time_strings, with_fractions
+from search_spaces.time_strings import has_time_strings, with_fractions
 
 SCHEDULES = TypeAdapter[Schedule](AnySchedule)
 
@@ -43,7 +43,9 @@ def test_every_number_of_updates_comes_back_whole(steps: int, horizon: int) -> N
     assert int(np.flatnonzero(factors < 1)[0]) == steps
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in LENGTHS.items() for name in names])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, family in FAMILIES.items() for name in family.lengths]
+)
 def test_the_fields_are_those_of_the_family(kind: str, name: str) -> None:
     """Every field of the table exists, and a list of places is one in both."""
     assert name in FAMILIES[kind].model_fields
