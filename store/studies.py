@@ -370,17 +370,31 @@ def _live(row: Row[Any]) -> LiveStudy:
 
 
 def _reconcile(store: Store, connection: Connection) -> None:
-    """Fail live studies whose Optuna study is gone: stock Optuna deleted it under us."""
-    # By name as well as by id: SQLite gives the id of a deleted study to the next one.
-    gone = connection.execute(
-        text(
-            f"""SELECT s.id, s.name FROM etude_studies s
-            WHERE s.state IN ({listed(LIVE_STUDY)}) AND s.resolved IS NOT NULL AND NOT EXISTS (
-              SELECT 1 FROM studies o WHERE o.study_id = s.optuna_study_id AND o.study_name = s.name)"""
-        )
-    ).all()
-    for row in gone:
-        connection.execute(delete(rung_values).where(rung_values.c.study_id == row.id))
-        connection.execute(delete(proposals).where(proposals.c.study_id == row.id))
-        _move(store, connection, row.name, "failed", LIVE_STUDY, REMOVED_OUTSIDE)
-        connection.execute(update(studies).where(studies.c.id == row.id).values(optuna_study_id=None))
+    """Find studies whose Optuna study, or that of their confirmation, stock Optuna has deleted under us."""
+    for row in connection.execute(text(_gone_sql(store))).all():
+        of_study = proposals.c.study_id == row.id
+        if row.searched:  # the confirmation alone is gone
+            connection.execute(delete(proposals).where(of_study, proposals.c.purpose != "search"))
+            column, live = studies.c.confirmation_study_id, ("confirming", "confirming_paused")
+        else:
+            connection.execute(delete(rung_values).where(rung_values.c.study_id == row.id))
+            connection.execute(delete(proposals).where(of_study))
+            column, live = studies.c.optuna_study_id, LIVE_STUDY
+        _move(store, connection, row.name, "failed", live, REMOVED_OUTSIDE)
+        connection.execute(update(studies).where(studies.c.id == row.id).values({column: None}))
+
+
+def _gone_sql(store: Store) -> str:
+    # By name as well as by id: SQLite gives the id of a deleted study to the next one. PostgreSQL itself forgets the
+    # ids, so that only live studies are to be looked at.
+    here = "EXISTS (SELECT 1 FROM studies o WHERE o.study_id = {} AND o.study_name = {})"
+    searched = here.format("s.optuna_study_id", "s.name")
+    confirmed = here.format("s.confirmation_study_id", "s.name || '.confirmation'")
+    looked_at = f"s.state IN ({listed(LIVE_STUDY)})" if store.dialect.single_statement else "NOT s.archived"
+    return f"""
+        SELECT s.id, s.name, {searched} AS searched FROM etude_studies s
+        WHERE {looked_at} AND (
+          (s.optuna_study_id IS NOT NULL OR (s.resolved IS NOT NULL AND s.state IN ({listed(LIVE_STUDY)})))
+            AND NOT {searched}
+          OR (s.confirmation_study_id IS NOT NULL OR s.state IN ('confirming', 'confirming_paused'))
+            AND NOT {confirmed})"""
