@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, bindparam, inspect, text
 
 from search_spaces.problems import Conflict, NameTaken
 from search_spaces.ranges import AnyRange, Choice, FloatRange, IntRange
@@ -145,15 +145,22 @@ def _internal(allowed: AnyRange, value: Any) -> float:
     return min(max(float(value), float(allowed.low)), float(allowed.high))
 
 
-def params_of(connection: Connection, trial_id: int) -> dict[str, Any]:
-    """Read a trial's params from Optuna's rows, as values by name."""
+def params_of(connection: Connection, trial_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Read the params of some trials from Optuna's rows: values by name, by trial."""
     from optuna.distributions import json_to_distribution
 
-    rows = connection.execute(
-        text("SELECT param_name, param_value, distribution_json FROM trial_params WHERE trial_id = :id"),
-        {"id": trial_id},
-    )
-    return {name: json_to_distribution(shape).to_external_repr(value) for name, value, shape in rows}
+    if not trial_ids:
+        return {}
+    rows = connection.execute(_PARAMS, {"ids": list(trial_ids)})
+    found: dict[int, dict[str, Any]] = {}
+    for trial_id, name, value, shape in rows:
+        found.setdefault(trial_id, {})[name] = json_to_distribution(shape).to_external_repr(value)
+    return found
+
+
+_PARAMS = text(
+    "SELECT trial_id, param_name, param_value, distribution_json FROM trial_params WHERE trial_id IN :ids"
+).bindparams(bindparam("ids", expanding=True))
 
 
 # Writes that the verbs put beside their own

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, text, union
+from sqlalchemy import Connection, Row, Select, insert, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search_spaces.candidate import Candidate
@@ -20,8 +20,10 @@ from search_spaces.work import Purpose
 
 from . import optuna_bridge
 from .engine import Store
+from .foreign import latest_foreign
 from .states import LIVE_STUDY
 from .tables import proposals, rung_values, segments, studies
+from .tallies import tallies_of
 
 IDS_AT_ONCE = 500
 """Parameters of one IN (...): SQLite has a limit, and plans of long ones are slow."""
@@ -124,16 +126,8 @@ def _add_segments(connection: Connection, study: Row[Any], added: list[int]) -> 
 
 def queue(store: Store, study_id: int) -> dict[str, dict[str, int]]:
     """Count a study's proposals: {purpose: {state: n}}."""
-    grouped = (
-        select(proposals.c.purpose, proposals.c.state, func.count())
-        .where(proposals.c.study_id == study_id)
-        .group_by(proposals.c.purpose, proposals.c.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
     with store.read() as connection:
-        for purpose, state, n in connection.execute(grouped):
-            counts.setdefault(purpose, {})[state] = n
-    return counts
+        return tallies_of(connection, {study_id: None})[study_id].counts
 
 
 def history(store: Store, study_id: int) -> list[Past]:
@@ -212,28 +206,18 @@ def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
 
 
 def _foreign(connection: Connection, study_id: int, latest: int = 1_000_000) -> list[Past]:
-    rows = connection.execute(
-        text(
-            """SELECT t.trial_id, t.number, t.state, v.value FROM etude_studies s
-            JOIN trials t ON t.study_id = s.optuna_study_id
-            LEFT JOIN etude_proposals p ON p.trial_id = t.trial_id
-            LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0
-            WHERE s.id = :id AND p.id IS NULL ORDER BY t.number DESC LIMIT :latest"""
-        ),
-        {"id": study_id, "latest": latest},
-    ).all()
-    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    optuna_id = connection.execute(select(studies.c.optuna_study_id).where(studies.c.id == study_id)).scalar()
     return [
         Past(
             seq=None,
-            number=row.number,
+            number=trial.number,
             purpose="search",
             origin="foreign",
-            state=names.get(str(row.state), "leased"),
-            params=optuna_bridge.params_of(connection, row.trial_id),
+            state=trial.state,
+            params=trial.params,
             candidate=None,
-            value=row.value,
+            value=trial.value,
             seed=0,
         )
-        for row in reversed(rows)
+        for trial in latest_foreign(connection, optuna_id, latest)
     ]

@@ -17,12 +17,13 @@ from search_spaces.study import BudgetSpec, ResolvedStudy, StudySpec, confirmati
 from . import optuna_bridge
 from .engine import Store
 from .states import LIVE_STUDY, STUDY_MOVES, listed, sources
-from .study_views import get_study, list_studies, stored_answer
+from .study_views import answer_or_standing, get_study, list_studies, stored_answer
 from .tables import proposals, rung_values, studies
 from .trials import end_open_trials
 
 __all__ = [
     "LiveStudy",
+    "answer_or_standing",
     "begin_confirmation",
     "change_state",
     "conclude",
@@ -385,14 +386,12 @@ def _reconcile(store: Store, connection: Connection) -> None:
 
 
 def _gone_sql(store: Store) -> str:
-    # By name as well as by id: SQLite gives the id of a deleted study to the next one. PostgreSQL itself forgets the
-    # ids, so that only live studies are to be looked at.
+    # By name too: SQLite gives the id of a deleted study to the next one. PostgreSQL forgets the ids by itself.
     here = "EXISTS (SELECT 1 FROM studies o WHERE o.study_id = {} AND o.study_name = {})"
     searched = here.format("s.optuna_study_id", "s.name")
     confirmed = here.format("s.confirmation_study_id", "s.name || '.confirmation'")
     looked_at = f"s.state IN ({listed(LIVE_STUDY)})" if store.dialect.single_statement else "NOT s.archived"
-    return f"""
-        SELECT s.id, s.name, {searched} AS searched FROM etude_studies s
+    return f"""SELECT s.id, s.name, {searched} AS searched FROM etude_studies s
         WHERE {looked_at} AND (
           (s.optuna_study_id IS NOT NULL OR (s.resolved IS NOT NULL AND s.state IN ({listed(LIVE_STUDY)})))
             AND NOT {searched}

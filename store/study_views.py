@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, Select, literal_column, select, text
 
+from search_spaces.candidate import Candidate
 from search_spaces.problems import NotFound
-from search_spaces.results import Answer, BestTrial, BudgetUse, Counts, Page, StudyView
+from search_spaces.results import Answer, BestTrial, BudgetUse, Page, StudyView
 from search_spaces.study import StudySpec
 
 from .engine import Store
 from .held import as_time
 from .tables import proposals, studies
+from .tallies import Tally, tallies_of
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a study before there is an answer."""
+
+    view: StudyView
+    best: Candidate | None
+    """The candidate of `view.best`."""
+    confirmation_seconds: float
+    """Worker-seconds of the confirmation so far."""
 
 
 def get_study(store: Store, name: str) -> StudyView:
@@ -22,10 +37,29 @@ def get_study(store: Store, name: str) -> StudyView:
         NotFound: there is no such study.
     """
     with store.read() as connection:
-        row = connection.execute(select(studies).where(studies.c.name == name)).first()
-        if row is None:
-            raise NotFound(f"there is no study named {name}", field="name")
-        return _view(connection, row)
+        return _standing(connection, _named(connection, name)).view
+
+
+def answer_or_standing(store: Store, name: str) -> Answer | Standing:
+    """Read the final answer of a study, else how it stands, both of one moment.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    with store.read() as connection:
+        row = _named(connection, name)
+        return _standing(connection, row) if row.answer is None else Answer.model_validate(row.answer)
+
+
+def _named(connection: Connection, name: str) -> Row[Any]:
+    row = connection.execute(select(*_COLUMNS).where(studies.c.name == name)).first()
+    if row is None:
+        raise NotFound(f"there is no study named {name}", field="name")
+    return row
+
+
+_COLUMNS = [column for column in studies.c if column.name != "superseded"]
+_LISTED = [column for column in _COLUMNS if column.name != "answer"]
 
 
 def list_studies(
@@ -37,22 +71,23 @@ def list_studies(
     cursor: str | None = None,
 ) -> Page:
     """Read studies, newest first; `cursor` is what the page before gave as `next_cursor`."""
-    query = select(studies).order_by(studies.c.id.desc())
+    query = select(*_LISTED).order_by(studies.c.id.desc())
     if state is not None:
         query = query.where(studies.c.state == state)
     if cursor is not None:
         query = query.where(studies.c.id < _cursor_number(cursor))
-    found: list[StudyView] = []
-    last: int | None = None
+    if tag is not None:
+        query = query.where(text(_TAGGED[store.dialect.name]).bindparams(tag=tag))
     with store.read() as connection:
-        for row in connection.execute(query).yield_per(100):
-            if tag is not None and tag not in row.spec.get("tags", []):
-                continue
-            if len(found) == limit:
-                return Page(items=found, next_cursor=str(last))
-            found.append(_view(connection, row))
-            last = row.id
-    return Page(items=found)
+        rows = connection.execute(query.limit(limit + 1)).all()
+        views = [standing.view for standing in _standings(connection, rows[:limit])]
+    return Page(items=views, next_cursor=str(rows[limit - 1].id) if len(rows) > limit else None)
+
+
+_TAGGED = {
+    "postgresql": "jsonb_exists(etude_studies.spec -> 'tags', :tag)",
+    "sqlite": "EXISTS (SELECT 1 FROM json_each(etude_studies.spec, '$.tags') WHERE value = :tag)",
+}
 
 
 def _cursor_number(cursor: str) -> int:
@@ -70,80 +105,78 @@ def stored_answer(store: Store, name: str) -> Answer | None:
     return None if row.answer is None else Answer.model_validate(row.answer)
 
 
-def _view(connection: Connection, row: Row[Any]) -> StudyView:
+def _standing(connection: Connection, row: Row[Any]) -> Standing:
+    return _standings(connection, [row])[0]
+
+
+def _standings(connection: Connection, rows: Sequence[Row[Any]]) -> list[Standing]:
+    """Read any number of studies in at most three statements beside their own rows."""
+    tallies = tallies_of(connection, {row.id: row.optuna_study_id for row in rows})
+    bests = _bests(connection, rows)
+    return [_seen(row, tallies[row.id], bests.get(row.id)) for row in rows]
+
+
+def _seen(row: Row[Any], tally: Tally, best: Row[Any] | None) -> Standing:
+    return Standing(
+        view=_view(row, tally, None if best is None else BestTrial(trial=best.number, value=best.value)),
+        best=None if best is None else Candidate.model_validate(best.candidate),
+        confirmation_seconds=tally.confirmation_seconds(),
+    )
+
+
+def _view(row: Row[Any], tally: Tally, best: BestTrial | None) -> StudyView:
     spec = StudySpec.model_validate(row.spec)
-    counts, confirmation, used = _tally(connection, row)
+    counts = tally.search()
+    resolved = row.resolved or {}
     return StudyView(
         name=row.name,
         state=row.state,
         reason=row.reason,
         spec=spec,
-        horizon_steps=(row.resolved or {}).get("horizon_steps"),
-        metric=(row.resolved or {}).get("metric"),
-        direction=(row.resolved or {}).get("direction"),
-        arithmetic=(row.resolved or {}).get("arithmetic"),
+        horizon_steps=resolved.get("horizon_steps"),
+        metric=resolved.get("metric"),
+        direction=resolved.get("direction"),
+        arithmetic=resolved.get("arithmetic"),
         space=row.space,
         budget=BudgetUse(
             trials=row.budget_trials,
             worker_seconds=spec.budget.worker_seconds,
             deadline=spec.budget.deadline,
             used_trials=counts.ended,
-            used_worker_seconds=used,
+            used_worker_seconds=tally.seconds.get("search", 0.0),
         ),
         counts=counts,
-        confirmation=confirmation,
-        best=_best(connection, row),
+        confirmation=tally.confirmation(),
+        best=best,
         created_at=as_time(row.created_at),
         updated_at=as_time(row.updated_at),
         links=_links(row.name),
     )
 
 
-def _tally(connection: Connection, row: Row[Any]) -> tuple[Counts, Counts, float]:
-    """Count search and confirmation trials by state, and sum the search's worker-seconds."""
-    grouped = connection.execute(
-        text(
-            """SELECT purpose, state, count(*) AS n, sum(worker_seconds) AS seconds
-            FROM etude_proposals WHERE study_id = :id GROUP BY purpose, state"""
-        ),
-        {"id": row.id},
-    ).all()
-    search: dict[str, int] = {}
-    confirmation: dict[str, int] = {}
-    seconds = 0.0
-    for group in grouped:
-        part = search if group.purpose == "search" else confirmation
-        part[group.state] = part.get(group.state, 0) + group.n
-        seconds += group.seconds if group.purpose == "search" else 0.0
-    if row.optuna_study_id is not None:
-        search["foreign"] = _foreign(connection, row.optuna_study_id)
-    return Counts(**search), Counts(**confirmation), seconds
+def _bests(connection: Connection, rows: Sequence[Row[Any]]) -> dict[int, Row[Any]]:
+    """Find the best complete search trial of each study that has one."""
+    found: dict[int, Row[Any]] = {}
+    for direction in ("minimize", "maximize"):
+        ids = [row.id for row in rows if row.resolved is not None and row.resolved["direction"] == direction]
+        if ids:
+            found |= {best.study_id: best for best in connection.execute(_best_of(direction, ids))}
+    return found
 
 
-def _foreign(connection: Connection, optuna_id: int) -> int:
-    return int(
-        connection.execute(
-            text(
-                """SELECT (SELECT count(*) FROM trials WHERE study_id = :id)
-                - (SELECT count(*) FROM etude_proposals p JOIN trials t ON t.trial_id = p.trial_id
-                   WHERE t.study_id = :id)"""
-            ),
-            {"id": optuna_id},
-        ).scalar_one()
-    )
-
-
-def _best(connection: Connection, row: Row[Any]) -> BestTrial | None:
-    if row.resolved is None:
-        return None
-    order = proposals.c.value.desc() if row.resolved["direction"] == "maximize" else proposals.c.value
-    best = connection.execute(
-        select(proposals.c.number, proposals.c.value)
-        .where(proposals.c.study_id == row.id, proposals.c.purpose == "search", proposals.c.state == "complete")
-        .order_by(order, proposals.c.number)
+def _best_of(direction: str, study_ids: Sequence[int]) -> Select[Any]:
+    trial = proposals.alias()
+    best = (
+        select(trial.c.id)
+        .where(
+            trial.c.study_id == studies.c.id, trial.c.purpose == "search", trial.c.state == literal_column("'complete'")
+        )
+        .order_by(trial.c.value.desc() if direction == "maximize" else trial.c.value, trial.c.number)
         .limit(1)
-    ).first()
-    return None if best is None else BestTrial(trial=best.number, value=best.value)
+        .scalar_subquery()
+    )
+    columns = (proposals.c.study_id, proposals.c.number, proposals.c.value, proposals.c.candidate)
+    return select(*columns).where(proposals.c.id.in_(select(best).where(studies.c.id.in_(study_ids))))
 
 
 def _links(name: str) -> dict[str, str]:

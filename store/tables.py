@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .states import STUDY_MOVES, TRIAL_MOVES, listed
+from .states import ENDED_TRIAL, STUDY_MOVES, TRIAL_MOVES, listed
 
 metadata = MetaData()
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -131,6 +131,17 @@ proposals = Table(
         sqlite_where=text("state = 'complete'"),
     ),
     Index(
+    Index(
+        # Counts, sums and pages of what has ended; written once a trial, since an ended one does not change.
+        "etude_proposals_ended",
+        "study_id",
+        "purpose",
+        "state",
+        "number",
+        "worker_seconds",
+        postgresql_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
+        sqlite_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
+    ),
         "etude_proposals_opponents",
         "study_id",
         postgresql_where=text("origin <> 'sampler'"),

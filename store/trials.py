@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, Row, Select, select, text
 
 from search_spaces.problems import NotFound
 from search_spaces.results import Page, TrialView
@@ -16,7 +16,9 @@ from search_spaces.work import Report
 
 from . import optuna_bridge
 from .engine import Store
+from .foreign import ForeignTrial, foreign_page, foreign_trial
 from .sql import statement, together
+from .states import ENDED_TRIAL, listed
 from .tables import curve_chunks, proposals, rung_values, studies
 
 
@@ -53,17 +55,26 @@ def list_trials(
 ) -> Page:
     """Read a page of a study's trials by number: the search's with the foreign ones, or another purpose's.
 
-    `purpose` defaults to the search; `tuning` and `confirmation` are the rows of `{name}.confirmation`.
+    `purpose` defaults to the search; `tuning` and `confirmation` are the rows of `{name}.confirmation`. A page at the
+    end costs what the first one does.
     """
     after = _cursor_number(cursor)
+    purpose = purpose or "search"
     with store.read() as connection:
-        row = connection.execute(select(studies).where(studies.c.name == study)).first()
+        row = connection.execute(
+            select(studies.c.id, studies.c.name, studies.c.optuna_study_id).where(studies.c.name == study)
+        ).first()
         if row is None:
             raise NotFound(f"there is no study named {study}", field="name")
-        found = _rows(connection, row, purpose or "search", state, limit + 1, after)
-        views = _views(connection, row.name, found[:limit])
+        found = _views(connection, _page(row, purpose, state, after).limit(limit + 1))
+        # Numbers are those of Optuna's rows: where ours follow one another, no foreign trial is among them.
+        gapless = len(found) > limit and found[-1].number == after + limit + 1
+        if purpose == "search" and not gapless:
+            foreign = foreign_page(connection, row.optuna_study_id, state=state, after=after, limit=limit + 1)
+            found += [_foreign_view(study, trial) for trial in foreign]
+            found.sort(key=lambda trial: trial.number)
     more = str(found[limit - 1].number) if len(found) > limit else None
-    return Page(items=views, next_cursor=more)
+    return Page(items=found[:limit], next_cursor=more)
 
 
 def _cursor_number(cursor: str | None) -> int:
@@ -74,24 +85,25 @@ def _cursor_number(cursor: str | None) -> int:
     return int(cursor)
 
 
-_FOREIGN_STATE = """CASE t.state WHEN 'COMPLETE' THEN 'complete' WHEN 'PRUNED' THEN 'pruned'
-    WHEN 'FAIL' THEN 'failed' ELSE 'leased' END"""
+_READ = (
+    "trial_id", "study_name", "number", "state", "purpose", "origin", "candidate", "params", "value", "metrics",
+    "steps_done", "horizon_steps", "seed", "worker", "attempts", "resume_step", "error",
+    "worker_seconds", "claimed_at", "finished_at",
+)  # fmt: skip
+_COLUMNS = [proposals.c[name] for name in _READ]
 
 
-def _rows(
-    connection: Connection, study: Row[Any], purpose: str, state: str | None, limit: int, after: int
-) -> list[Row[Any]]:
-    """Numbered rows of the Optuna study, ours and foreign, in order."""
-    optuna_id = study.optuna_study_id if purpose == "search" else study.confirmation_study_id
-    sql = f"""
-        SELECT t.trial_id, t.number, p.id, coalesce(p.state, {_FOREIGN_STATE}) AS state
-        FROM trials t LEFT JOIN etude_proposals p ON p.trial_id = t.trial_id
-        WHERE t.study_id = :optuna AND t.number > :after
-          AND (CAST(:state AS text) IS NULL OR coalesce(p.state, {_FOREIGN_STATE}) = CAST(:state AS text))
-          AND (coalesce(p.purpose, 'search') = :purpose)
-        ORDER BY t.number LIMIT :limit"""
-    parameters = {"optuna": optuna_id, "after": after, "state": state, "purpose": purpose, "limit": limit}
-    return list(connection.execute(statement(sql), parameters))
+def _page(study: Row[Any, Any, Any], purpose: str, state: str | None, after: int) -> Select[Any]:
+    """Numbered rows of ours in order, by an index in every form."""
+    query = (
+        select(*_COLUMNS).where(proposals.c.purpose == purpose, proposals.c.number > after).order_by(proposals.c.number)
+    )
+    if state is None:
+        name = study.name if purpose == "search" else confirmation_name(study.name)
+        return query.where(proposals.c.study_name == name)
+    query = query.where(proposals.c.study_id == study.id, proposals.c.state == state)
+    # The index of ended trials is partial: its own condition has to be seen.
+    return query.where(text(f"state IN ({listed(ENDED_TRIAL)})")) if state in ENDED_TRIAL else query
 
 
 def get_trial(store: Store, study: str, number: int) -> TrialView:
@@ -100,43 +112,30 @@ def get_trial(store: Store, study: str, number: int) -> TrialView:
     Raises:
         NotFound: there is no such study or trial.
     """
-    base = study.removesuffix(".confirmation")
-    confirming = study == confirmation_name(base)
-    column = studies.c.confirmation_study_id if confirming else studies.c.optuna_study_id
+    mine = (proposals.c.study_name == study) & (proposals.c.number == number)
     with store.read() as connection:
-        optuna_id = connection.execute(select(column).where(studies.c.name == base)).scalar()
-        found = connection.execute(
-            statement(
-                f"""SELECT t.trial_id, t.number, p.id, coalesce(p.state, {_FOREIGN_STATE}) AS state
-                FROM trials t LEFT JOIN etude_proposals p ON p.trial_id = t.trial_id
-                WHERE t.study_id = :optuna AND t.number = :number"""
-            ),
-            {"optuna": optuna_id, "number": number},
-        ).first()
-        if found is None:
+        found = _views(connection, select(*_COLUMNS).where(mine))
+        if found:
+            return found[0].model_copy(update={"curve": _curve(connection, study, number)})
+        optuna_id = connection.execute(select(studies.c.optuna_study_id).where(studies.c.name == study)).scalar()
+        foreign = foreign_trial(connection, optuna_id, number)
+        if foreign is None:
             raise NotFound(f"there is no trial {number} in {study}", field="number")
-        view = _views(connection, study, [found])[0]
-        return view.model_copy(update={"curve": _curve(connection, found.id)})
+        return _foreign_view(study, foreign).model_copy(update={"curve": []})
 
 
-def _views(connection: Connection, study: str, entries: Sequence[Row[Any]]) -> list[TrialView]:
-    """Read trials as people see them, in three statements for any number of ours."""
-    ids = [entry.id for entry in entries if entry.id is not None]
-    ours = {row.id: row for row in connection.execute(select(proposals).where(proposals.c.id.in_(ids)))}
+def _views(connection: Connection, query: Select[Any]) -> list[TrialView]:
+    """Read trials of ours as people see them, in two statements for any number."""
+    rows = connection.execute(query).all()
     rungs: dict[int, dict[int, float]] = {}
     values = (
         select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value)
-        .where(rung_values.c.trial_id.in_([row.trial_id for row in ours.values()]), rung_values.c.kind == "raw")
+        .where(rung_values.c.trial_id.in_([row.trial_id for row in rows]), rung_values.c.kind == "raw")
         .order_by(rung_values.c.rung)
     )
-    for trial_id, rung, value in connection.execute(values):
+    for trial_id, rung, value in connection.execute(values) if rows else ():
         rungs.setdefault(trial_id, {})[rung] = float("nan") if value is None else value
-    return [
-        _foreign_view(connection, study, entry)
-        if entry.id is None
-        else _view(ours[entry.id], rungs.get(entry.trial_id, {}))
-        for entry in entries
-    ]
+    return [_view(row, rungs.get(row.trial_id, {})) for row in rows]
 
 
 def _view(row: Row[Any], rungs: dict[int, float]) -> TrialView:
@@ -168,33 +167,19 @@ def _time(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _foreign_view(connection: Connection, study: str, entry: Row[Any]) -> TrialView:
-    value = connection.execute(
-        text("SELECT value FROM trial_values WHERE trial_id = :id AND objective = 0"), {"id": entry.trial_id}
-    ).scalar()
-    return TrialView(
-        study=study,
-        number=entry.number,
-        state=entry.state,
-        purpose="search",
-        origin="foreign",
-        params=optuna_bridge.params_of(connection, entry.trial_id),
-        value=value,
-    )
+def _foreign_view(study: str, trial: ForeignTrial) -> TrialView:
+    return TrialView.model_validate({**asdict(trial), "study": study, "purpose": "search", "origin": "foreign"})
 
 
-def _curve(connection: Connection, proposal_id: int | None) -> list[Report]:
+def _curve(connection: Connection, study: str, number: int) -> list[Report]:
     """Merge a trial's chunks and its tail by step: what was reported last holds."""
-    if proposal_id is None:
-        return []
+    mine = (proposals.c.study_name == study) & (proposals.c.number == number)
+    row = connection.execute(select(proposals.c.id, proposals.c.tail).where(mine)).one()
     chunks = connection.execute(
-        select(curve_chunks.c.points)
-        .where(curve_chunks.c.proposal_id == proposal_id)
-        .order_by(curve_chunks.c.first_step)
+        select(curve_chunks.c.points).where(curve_chunks.c.proposal_id == row.id).order_by(curve_chunks.c.first_step)
     ).scalars()
-    tail = connection.execute(select(proposals.c.tail).where(proposals.c.id == proposal_id)).scalar()
     points: dict[tuple[int, str], Any] = {}
-    for chunk in [*chunks, tail or []]:
+    for chunk in [*chunks, row.tail or []]:
         for step, kind, value in json.loads(chunk) if isinstance(chunk, str) else chunk:
             points[step, kind] = value
     return [Report(step=step, kind=kind, value=value) for (step, kind), value in sorted(points.items())]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from search_spaces.candidate import Candidate
 from search_spaces.model import Message
-from search_spaces.problems import Conflict, HorizonTooShort, NotFound
+from search_spaces.problems import Conflict, HorizonTooShort
 from search_spaces.results import Answer, StudyView, TrialView
 from search_spaces.schedules import Plateau
 from search_spaces.study import confirmation_name
 from store import Store
-from store.studies import get_study, stored_answer
+from store.studies import answer_or_standing, get_study
 from store.trials import get_trial, list_trials
 
 from .. import deps
@@ -38,21 +37,10 @@ def show_answer(name: deps.StudyName, store: deps.StoreOf) -> Answer:
 
 def answer_of(store: Store, name: str) -> Answer:
     """Return the stored answer of a study, else what is known before there is one."""
-    stored = stored_answer(store, name)
-    if stored is not None:
-        return stored
-    view = get_study(store, name)
-    seconds = sum(trial.worker_seconds for trial in _confirmation(store, view))
-    return interim_answer(view, _best_so_far(store, view), seconds)
-
-
-def _best_so_far(store: Store, view: StudyView) -> Candidate | None:
-    if view.best is None:
-        return None
-    try:
-        return get_trial(store, view.name, view.best.trial).candidate
-    except NotFound:  # deleted since the study was read
-        return None
+    found = answer_or_standing(store, name)
+    if isinstance(found, Answer):
+        return found
+    return interim_answer(found.view, found.best, found.confirmation_seconds)
 
 
 def _confirmation(store: Store, view: StudyView) -> list[TrialView]:

@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, event, text
 
 from store import Store, open_store
 from store.proposals import recent_history
-from store.studies import own
+from store.studies import get_study, own
+from store.trials import list_trials
 from store.verbs import SqlVerbs
 from tests.postgres import Postgres
 from tests.studies import add_proposals, claim, finish, report, report_item, run_study
@@ -67,7 +68,7 @@ def fill(store: Store, many: int) -> None:
                 text("SELECT column_name FROM information_schema.columns WHERE table_name = 'etude_proposals'")
             )
         ]
-        changed = {"id": "1000 + n", "seq": "1000 + n", "number": "1 + n", "trial_id": "1000 + n"}
+        changed = {"id": "1000 + n", "seq": "1000 + n", "number": "1 + n", "trial_id": "1000 + n", "value": "n"}
         values = ", ".join(changed.get(column, f"p.{column}") for column in columns)
         connection.execute(
             text(
@@ -87,7 +88,7 @@ def fill(store: Store, many: int) -> None:
         # A row's id is above those before it, as everywhere: its number goes by that.
         connection.execute(text("SELECT setval('trials_trial_id_seq', (SELECT max(trial_id) FROM trials))"))
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql("VACUUM ANALYZE")  # as autovacuum would have
 
 
 def plans_of(store: Store, act: Any) -> str:
@@ -142,3 +143,24 @@ def test_recent_history_goes_by_index(full: Store) -> None:
     plan = plans_of(full, lambda: recent_history(full, study_id, direction="minimize", best=150, latest=350))
 
     assert "etude_proposals_best" in plan
+
+
+def test_pages_of_trials_go_by_index(full: Store) -> None:
+    """A page costs its own rows: the first one, one far on, and those of a purpose."""
+    first = plans_of(full, lambda: list_trials(full, "mine"))
+    far = plans_of(full, lambda: list_trials(full, "mine", cursor=str(MANY // 2)))
+    tuning = plans_of(full, lambda: list_trials(full, "mine", purpose="tuning"))
+
+    assert whole_scans(first + far + tuning) == []
+
+
+def test_pages_by_state_and_counts_go_by_index(full: Store) -> None:
+    """The index of ended trials has them in order by state and counts them; of Optuna's rows only a count is read."""
+    plans = [
+        plans_of(full, lambda: list_trials(full, "mine", state="failed")),
+        plans_of(full, lambda: list_trials(full, "mine", state="complete", cursor=str(MANY // 2))),
+        plans_of(full, lambda: get_study(full, "mine")),
+    ]
+
+    assert ["etude_proposals_ended" in plan for plan in plans] == [True, True, True]
+    assert set(whole_scans("\n".join(plans))) <= {"trials"}
