@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from search_spaces.modifiers import Restarts
 from search_spaces.problems import HorizonTooShort
 from search_spaces.schedules import (
     FAMILIES,
     AnySchedule,
+    Linear,
     Schedule,
     check_horizon,
     curve,
@@ -25,6 +27,12 @@ from .specs import BODIES, DRAWABLE, documents
 ANY_SCHEDULE: TypeAdapter[AnySchedule] = TypeAdapter(AnySchedule)
 UNBOUNDED = ("piecewise", "knots", "expression")
 """Kinds whose values are the user's own, above 1 too."""
+
+HIGHEST_FIRST = (
+    "constant", "step", "multistep", "exponential", "natural_exponential", "inverse_time", "linear", "polynomial",
+    "cosine", "wsd", "rex", "inverse_sqrt", "power",
+)  # fmt: skip
+"""Kinds whose body begins at its peak, the initial LR (`linear`: at its start factor)."""
 
 horizons = st.sampled_from([1, 2, 3, 7]) | st.integers(1, 400)
 examples = settings(max_examples=40, deadline=None, derandomize=True, database=None)
@@ -140,8 +148,52 @@ def test_the_rise_lies_within_the_horizon(kind: str) -> None:
     holds()
 
 
+@pytest.mark.parametrize("kind", HIGHEST_FIRST)
+def test_the_peak_is_reached_where_it_is_promised(kind: str) -> None:
+    """At the first step behind the warm-up, or the last of its inclusive rise; anew in each cycle; last in reverse."""
+
+    @examples
+    @given(documents(kind), horizons)
+    def holds(document: dict[str, object], horizon: int) -> None:
+        schedule = ANY_SCHEDULE.validate_python(document)
+        steps = fitting(schedule, horizon)
+        w = warmup_steps(schedule, steps)
+        restarts = schedule.restarts or Restarts(count=1)
+        ends = [0, *restarts.ends(steps - w).tolist()]
+        peak = schedule.start_factor if isinstance(schedule, Linear) else 1.0
+        peaks = peak * restarts.peak_gamma ** np.arange(restarts.count)
+
+        drawn = curve(schedule, steps)
+
+        places = np.array(ends[1:]) - 1 if schedule.reverse else np.array(ends[:-1])
+        np.testing.assert_allclose(drawn[w + places], peaks, rtol=1e-12)
+        if schedule.warmup is not None and schedule.warmup.inclusive and schedule.warmup.shape != "constant":
+            np.testing.assert_allclose(drawn[w - 1], first(schedule, steps - w))
+
+    holds()
+
+
+def first(schedule: Schedule, left: int) -> float:
+    """What the warm-up rises to: the first factor that is played behind it."""
+    return float(curve(schedule.model_copy(update={"warmup": None}), left)[0])
+
+
+@pytest.mark.parametrize("kind", ["noam", "one_cycle", "cyclic", "two_point"])
+def test_a_rise_of_its_own_reaches_the_peak(kind: str) -> None:
+    """On horizons that its turning point divides, the body reaches 1 there and is nowhere above."""
+    turns = {"noam": {"peak": 0.25}, "one_cycle": {"peak_fraction": 0.25},
+             "cyclic": {"floor": 0.1, "cycle_length": 0.5},
+             "two_point": {"peak_at": 0.25, "y1": 0.5, "delta1": 0.5, "delta2": 0.5, "delta_y": 0.5}}  # fmt: skip
+    at = {"noam": 9, "one_cycle": 9, "cyclic": 10, "two_point": 10}
+
+    drawn = curve(ANY_SCHEDULE.validate_python({"kind": kind, **turns[kind]}), 40)
+
+    assert drawn[at[kind]] == pytest.approx(1, abs=1e-12)
+    assert drawn.max() <= 1 + 1e-12
+
+
 @pytest.mark.parametrize("kind", DRAWABLE)
-def test_a_long_curve_is_quick(kind: str) -> None:
+def test_a_long_curve_is_whole(kind: str) -> None:
     """A million steps are drawn whole, and end where the one step asked for alone is."""
 
     @settings(max_examples=2, deadline=None, derandomize=True, database=None)
