@@ -26,7 +26,9 @@ from tests.studies import add_proposals, run_study
 from workers.loop import Worker
 from workers.timing import Timing
 
-QUICK = Timing(report=60.0, first_idle=0.01, longest_idle=0.02, first_retry=0.01, longest_retry=0.05, drain=0.0)
+QUICK = Timing(
+    report=60.0, ask=60.0, first_idle=0.01, longest_idle=0.02, first_retry=0.01, longest_retry=0.05, drain=0.0
+)
 """Ends at the first claim that finds nothing; reports at rungs only."""
 
 
@@ -77,11 +79,11 @@ class Wire:
         return [request for name, request in self.calls if name == verb]
 
 
-def propose(store: Store, count: int = 1, **fields: Any) -> None:
+def propose(store: Store, count: int = 1, name: str = "mine", **fields: Any) -> None:
     """Run a study without pruning, unless it is there, and propose the same candidate `count` times."""
     if not own(store, "tests", 60):
-        run_study(store, pruner={"kind": "none"})
-    add_proposals(store, count=count, **({"candidate": CANDIDATE, "seed": 1} | fields))
+        run_study(store, name, pruner={"kind": "none"})
+    add_proposals(store, name, count=count, **({"candidate": CANDIDATE, "seed": 1} | fields))
 
 
 def trials(store: Store) -> list[Past]:

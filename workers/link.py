@@ -20,7 +20,6 @@ from search_spaces.work import (
     RenewRequest,
     ReportItem,
     ReportRequest,
-    TaskVersion,
     Verbs,
 )
 
@@ -30,7 +29,10 @@ Answer = TypeVar("Answer")
 
 
 class Link:
-    """`Verbs` for one worker; every call raises `StoreUnavailable` while the store is away."""
+    """`Verbs` for one worker; every call raises `StoreUnavailable` while the store is away.
+
+    A verb over many trials is one round trip, and its answers come in the order of the items.
+    """
 
     def __init__(self, verbs: Verbs, worker: str) -> None:
         self.worker = worker
@@ -43,30 +45,29 @@ class Link:
         """Say what the worker offers, and that it is alive."""
         self._call(lambda: self._verbs.announce(self.worker, announcement))
 
-    def claim(self, claim_id: str, tasks: Sequence[TaskVersion], count: int) -> list[ClaimedTrial]:
-        """Lease up to `count` trials; the same `claim_id` gets the same answer."""
-        request = ClaimRequest(worker=self.worker, claim_id=claim_id, tasks=list(tasks), count=count)
+    def claim(self, request: ClaimRequest) -> list[ClaimedTrial]:
+        """Lease trials; the same `claim_id` gets the same answer."""
         return self._call(lambda: self._verbs.claim(request)).items
 
-    def renew(self, item: Held) -> ItemAnswer:
-        """Prolong a lease."""
-        request = RenewRequest(worker=self.worker, items=[item])
-        return self._call(lambda: self._verbs.renew(request)).items[0]
+    def renew(self, items: Sequence[Held]) -> list[ItemAnswer]:
+        """Prolong leases."""
+        request = RenewRequest(worker=self.worker, items=list(items))
+        return self._call(lambda: self._verbs.renew(request)).items
 
-    def report(self, item: ReportItem) -> ItemAnswer:
-        """Report on a trial."""
-        request = ReportRequest(worker=self.worker, items=[item])
-        return self._call(lambda: self._verbs.report(request)).items[0]
+    def report(self, items: Sequence[ReportItem]) -> list[ItemAnswer]:
+        """Report on trials."""
+        request = ReportRequest(worker=self.worker, items=list(items))
+        return self._call(lambda: self._verbs.report(request)).items
 
-    def finish(self, item: FinishItem) -> ItemAnswer:
-        """End a trial."""
-        request = FinishRequest(worker=self.worker, items=[item])
-        return self._call(lambda: self._verbs.finish(request)).items[0]
+    def finish(self, items: Sequence[FinishItem]) -> list[ItemAnswer]:
+        """End trials."""
+        request = FinishRequest(worker=self.worker, items=list(items))
+        return self._call(lambda: self._verbs.finish(request)).items
 
-    def release(self, item: ReleaseItem) -> ItemAnswer:
-        """Give a trial back."""
-        request = ReleaseRequest(worker=self.worker, items=[item])
-        return self._call(lambda: self._verbs.release(request)).items[0]
+    def release(self, items: Sequence[ReleaseItem]) -> list[ItemAnswer]:
+        """Give trials back."""
+        request = ReleaseRequest(worker=self.worker, items=list(items))
+        return self._call(lambda: self._verbs.release(request)).items
 
     def close(self) -> None:
         """Let go of connections."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 
 from etude.task import Task, offer
 from search_spaces.problems import Problem, StoreUnavailable
-from search_spaces.work import Announcement, ClaimedTrial, Report, TaskVersion, Verbs
+from search_spaces.work import Announcement, TaskVersion, Verbs
 
-from .attempt import Attempt, Shelf
-from .held import HeldTrial
+from .bench import Bench, Choose, Station, alone
+from .claiming import Claims
+from .engine import Attempt
+from .hand import Hand
 from .link import Link
 from .log import bind
 from .periodic import repeating
@@ -19,7 +21,7 @@ from .timing import Backoff, Stop, Timing
 
 
 class Worker:
-    """Trains the trials of the tasks it offers, one at a time, until it is asked to stop."""
+    """Trains the trials of the tasks it offers, as many at once as its engines take, until it is asked to stop."""
 
     def __init__(
         self,
@@ -30,21 +32,24 @@ class Worker:
         stop: Stop | None = None,
         timing: Timing | None = None,
         device: str = "cpu",
+        choose: Choose = alone,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Offer `tasks` on `device`; `choose` decides how each is trained, `clock` measures worker-seconds."""
         self.timing = timing or Timing()
         self.stop = stop or Stop(self.timing.grace)
-        self._link = Link(verbs, name)
-        self._shelf = Shelf(tasks, device)
-        self._announcement = Announcement(devices=[device], tasks=[offer(task) for task in tasks.values()])
-        self._versions = [
-            TaskVersion(name=offered.name, version=offered.version)
-            for offered in self._announcement.tasks
-            if offered.available
-        ]
+        self._device = device
         self._log = bind(__name__, worker=name)
-        self._claim_id = _fresh_claim_id()
-        self._retry = Backoff(self.timing.first_retry, self.timing.longest_retry)
-        self._idle = Backoff(self.timing.first_idle, self.timing.longest_idle)
+        self._link = Link(verbs, name)
+        self._offers = [offer(task) for task in tasks.values()]
+        self._versions = [
+            TaskVersion(name=offered.name, version=offered.version) for offered in self._offers if offered.available
+        ]
+        self._bench = Bench(tasks, device, choose, self._log)
+        self._hand = Hand(self._link, self.stop, self.timing, clock)
+        self._claims = Claims(self._link, self._hand, self._bench, self._versions, self.timing)
+        self._packings = self._bench.packings
+        self._announcement = self._announced()
 
     def work(self) -> None:
         """Work until asked to stop, or until there has been nothing to do for the drain period.
@@ -54,21 +59,34 @@ class Worker:
         """
         self._log.info("started", tasks=",".join(version.name for version in self._versions))
         self._say_hello()
+        # Often enough for a lease a tenth as long as the worker is told, and for the end of the grace period.
+        look_seconds = min(self.timing.lease / 60, self.timing.grace / 20)
         try:
-            with repeating(self._heartbeat, self.timing.heartbeat, "heartbeat"):
+            with (
+                repeating(self._heartbeat, self.timing.heartbeat, "heartbeat"),
+                repeating(self._hand.look_after, look_seconds, "leases"),
+            ):
                 self._claim_and_train()
+                self._hand.give_back(lambda _attempt: None)
         finally:
             self._link.close()
         self._log.info("stopped", asked=self.stop.asked)
 
+    # What it says of itself
+
+    def _announced(self) -> Announcement:
+        tasks = [offered.model_copy(update={"packing": self._packings[offered.name]}) for offered in self._offers]
+        slots = max((packing.size for packing in self._packings.values()), default=1)
+        return Announcement(devices=[self._device], slots=slots, tasks=tasks)
+
     def _say_hello(self) -> None:
+        pauses = Backoff(self.timing.first_retry, self.timing.longest_retry)
         while not self.stop.asked:
             try:
                 self._link.announce(self._announcement)
             except StoreUnavailable:
-                self.stop.idle(self._retry.pause())
+                self.stop.idle(pauses.pause())
             else:
-                self._retry.reset()
                 return
 
     def _heartbeat(self) -> None:
@@ -79,66 +97,57 @@ class Worker:
         except Problem as problem:
             self._log.warning("heartbeat_refused", code=problem.code, detail=problem.detail)
 
+    def _announce_news(self) -> None:
+        """Say at once how a task is packed when that is newly known: the coordinator proposes by it."""
+        packings = self._bench.packings
+        if packings != self._packings:
+            self._packings = packings
+            self._announcement = self._announced()
+            self._heartbeat()
+
+    # What it does
+
     def _claim_and_train(self) -> None:
         last_busy = time.monotonic()
         while not self.stop.asked:
-            claimed = self._claim()
-            for trial in claimed:
-                self._serve(trial)
-            if claimed:
+            busy = self._claims.fill() or self._hand.in_training > 0
+            self._announce_news()
+            if self._hand.in_training:
+                self._train()
+            if not self._hand.in_training:
+                self._hand.finish_all()
+            if busy:
                 last_busy = time.monotonic()
             elif self.timing.drain is not None and time.monotonic() - last_busy >= self.timing.drain:
                 return
+            else:
+                self.stop.idle(self._claims.pause())
 
-    def _claim(self) -> list[ClaimedTrial]:
-        """Claim one trial, or wait a little when there is none.
+    def _train(self) -> None:
+        """Take the engine whose turn it is to its next stop, tell the store and do as it says."""
+        station = self._bench.turn()
+        before = {attempt: attempt.steps_done for attempt in station.engine.attempts}
+        stopped = self._advance(station)
+        seconds = self._hand.share({attempt: max(0, attempt.steps_done - done) for attempt, done in before.items()})
+        station.spent += seconds / len({attempt.claimed.study for attempt in before})
+        self._hand.keep(attempt for attempt in stopped if attempt.error is None)
+        ended = [attempt for attempt in stopped if attempt.complete or attempt.error is not None]
+        self._hand.end(ended)
+        self._hand.speak()
+        dropped = self._hand.settle()
+        for attempt in dropped:
+            self._bench.leave(attempt)
+        if ended or dropped:
+            self._claims.hurry()
 
-        An attempt whose answer may be lost is repeated under the same id, which gets the same answer.
-        """
+    def _advance(self, station: Station) -> list[Attempt]:
+        lost, asks_at, looks = self._hand.watch(station.engine.attempts), self._claims.due_at, count()
+
+        def interrupted() -> bool:
+            # At least one update is made before trials are asked for again: steps may take longer than that pause.
+            return self.stop.asked or lost() or (next(looks) > 0 and time.monotonic() >= asks_at)
+
         try:
-            trials = self._link.claim(self._claim_id, self._versions, 1)
-        except StoreUnavailable:
-            self.stop.idle(self._retry.pause())
-            return []
-        self._claim_id = _fresh_claim_id()
-        self._retry.reset()
-        if trials:
-            self._idle.reset()
-        else:
-            self.stop.idle(self._idle.pause())
-        return trials
-
-    def _serve(self, claimed: ClaimedTrial) -> None:
-        """Train one trial and end it, give it back, or drop it when it is no longer ours."""
-        held = HeldTrial(claimed, self._link, self.stop, self.timing)
-        held.log.info("claimed", purpose=claimed.purpose, steps=claimed.horizon_steps)
-        attempt = Attempt(claimed, self._shelf)
-        with held.renewed():
-            self._train(held, attempt)
-            event = self._end(held, attempt)
-        held.log.info(event, steps=attempt.steps_done, value=attempt.value, reason=attempt.reason, seconds=held.seconds)
-
-    def _train(self, held: HeldTrial, attempt: Attempt) -> None:
-        claimed = held.claimed
-        for evaluation in attempt.evaluations(lambda: self.stop.asked or held.ended is not None):
-            held.keep(Report(step=evaluation.step, value=evaluation.value))
-            # The last reports go with the finish.
-            if evaluation.step < claimed.horizon_steps:
-                held.report_if_due(at_rung=evaluation.step in claimed.rungs)
-
-    def _end(self, held: HeldTrial, attempt: Attempt) -> str:
-        """Tell the store how the trial ended; return the event's name."""
-        if held.ended is not None:
-            return {"prune": "pruned", "stop": "stopped_by_study", "lost": "lease_lost"}[held.ended]
-        if attempt.error is not None:
-            held.finish("failed", attempt.steps_done, error=attempt.error)
-            return "diverged" if attempt.error == "diverged" else "failed"
-        if not attempt.complete:
-            held.release()
-            return "released"
-        held.finish("complete", attempt.steps_done, value=attempt.value, metrics=attempt.metrics)
-        return "complete"
-
-
-def _fresh_claim_id() -> str:
-    return uuid.uuid4().hex
+            return station.engine.advance(interrupted)
+        except Exception as error:  # noqa: BLE001 -- a defect of an engine must not end the worker
+            return self._bench.give_up(station, error)

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 
 LOOK_SECONDS = 0.05
+LATE_SHARE = 0.3
+"""Of the grace period, what is kept for giving trials back, whatever their training is doing."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Timing:
     first_idle: float = 0.2
     longest_idle: float = 2.0
     """Between two claims while there is nothing to do."""
+    ask: float = 1.0
+    """Between two claims for free places while other trials are in training."""
     first_retry: float = 0.2
     longest_retry: float = 5.0
     """Between two attempts while the store cannot be reached."""
@@ -73,6 +77,11 @@ class Stop:
         if self._asked_at is None:
             return float("inf")
         return self._asked_at + self._grace_seconds - time.monotonic()
+
+    @property
+    def is_late(self) -> bool:
+        """Whether so little of the grace period is left that trials have to be given back as they are."""
+        return self.grace_left < LATE_SHARE * self._grace_seconds
 
     def idle(self, seconds: float) -> None:
         """Wait, but no longer than until somebody asks."""
