@@ -42,7 +42,6 @@ class Cifar10Resnet(ImageTask):
     epochs = 15
     batch_size = 128
     steps_per_epoch = 45_000 // batch_size
-    channels_last = True
 
     data_set = "CIFAR10"
     fetched_as = "cifar10"
@@ -69,7 +68,8 @@ class Cifar10Resnet(ImageTask):
         rows = row[:, None] + torch.arange(height, device=images.device)
         padded = functional.pad(images, (MARGIN, MARGIN, MARGIN, MARGIN))
         each = torch.arange(count, device=images.device)[:, None, None]
-        return padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        shown = padded.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]]
+        return shown.permute(0, 3, 1, 2).contiguous()
 
 
 def resnet(norm: Norm, classes: int) -> nn.Module:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .. import vision
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class DataSettings(BaseSettings):
@@ -20,8 +27,8 @@ class DataSettings(BaseSettings):
     """torchvision's root: the folder that holds MNIST/raw, cifar-10-batches-py and so on."""
     image_folders: dict[str, Path] = {}
     """Folders for the task `image-folder`, as JSON: name -> path. Studies know the names only."""
-    loader_processes: int = 2
-    """Processes of a DataLoader that read images; 0: the worker reads them itself."""
+    loader_processes: int = Field(default_factory=lambda: min(2, _cores()), ge=0)
+    """Processes of a DataLoader that read pictures; 0: the worker reads them itself."""
 
     @property
     def root(self) -> Path:

@@ -20,7 +20,7 @@ def test_the_registry() -> None:
     """Tasks go by their names; one that is not there is refused with those that are."""
     assert named(["digits-noisy"]) == {"digits-noisy": DigitsNoisy}
 
-    with pytest.raises(NotFound, match="digits-mlp, digits-noisy, embedding"):
+    with pytest.raises(NotFound, match="digits-mlp, digits-noisy, embedding, f"):
         named(["digits-mlp", "imagenet"])
 
 
