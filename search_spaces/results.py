@@ -103,6 +103,9 @@ class TrialView(Message):
     worker: str | None = None
     attempts: int = 0
     resume_step: int = 0
+    """Where the next attempt would go on: the last step reported when the latest checkpoint was stored."""
+    resumed_step: int | None = None
+    """Where the latest attempt began, as its worker said; 0 after an attempt that died: it began again."""
     error: str | None = None
     worker_seconds: float = 0.0
     claimed_at: datetime | None = None

@@ -69,7 +69,9 @@ class ClaimedTrial(Message):
     """Steps at which trials are compared; report at each of them."""
     seed: int
     resume_step: int = 0
+    """The last step that was reported when the checkpoint was stored."""
     checkpoint: str | None = None
+    """Where an earlier attempt's state is saved, as its worker named it."""
     purpose: Purpose
 
 
@@ -100,6 +102,8 @@ class ReportItem(Held):
 
     reports: list[Report] = []
     checkpoint: str | None = None
+    resumed_step: Whole | None = None
+    """The step at which this attempt began: its checkpoint's, 0 where that could not be had."""
     worker_seconds: Seconds = 0.0
     """Seconds of the worker since the last verb of this trial, a pack's time shared by steps."""
 
@@ -113,6 +117,8 @@ class FinishItem(Held):
     steps_done: Whole = 0
     error: str | None = None
     """Why it failed: a reason in one word where there is one (`diverged`), else the traceback."""
+    resumed_step: Whole | None = None
+    """As in a report."""
     worker_seconds: Seconds = 0.0
     reports: list[Report] = []
     metrics: dict[str, Number] = {}
@@ -129,6 +135,8 @@ class ReleaseItem(Held):
     """A trial given back: no attempt is counted."""
 
     checkpoint: str | None = None
+    resumed_step: Whole | None = None
+    """As in a report."""
     worker_seconds: Seconds = 0.0
 
 

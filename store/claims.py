@@ -273,6 +273,7 @@ def _released(row: Row[Any], item: Held, expires: float) -> dict[str, Any]:
         "id": row.id,
         "expires": expires,
         "checkpoint": gift.checkpoint if gift else None,
+        "resumed": gift.resumed_step if gift else None,
         "seconds": gift.worker_seconds if gift else 0.0,
     }
 
@@ -283,9 +284,14 @@ def _lease_write(dialect: Dialect, rows: list[dict[str, Any]], *, renewing: bool
         if renewing
         else """state = 'proposed', lease = NULL, lease_expires_at = NULL, ended_lease = NULL,
           checkpoint = coalesce(r.checkpoint, etude_proposals.checkpoint),
+          resume_step = CASE WHEN r.checkpoint IS NULL THEN etude_proposals.resume_step
+            ELSE etude_proposals.steps_done END,
+          resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
           worker_seconds = etude_proposals.worker_seconds + r.seconds"""
     )
-    columns = dialect.rows("held_rows", id="int", expires="float8", checkpoint="text", seconds="float8")
+    columns = dialect.rows(
+        "held_rows", id="int", expires="float8", checkpoint="text", resumed="int", seconds="float8"
+    )  # fmt: skip
     sql = f"""UPDATE etude_proposals SET {change} FROM ({columns}) r
         WHERE etude_proposals.id = r.id AND etude_proposals.state = 'leased'
         RETURNING etude_proposals.id"""

@@ -246,7 +246,8 @@ def _chunk_write(dialect: Dialect, spills: dict[int, list[list[Any]]]) -> Write:
         INSERT INTO etude_curve_chunks (proposal_id, first_step, points)
         SELECT r.proposal_id, r.first_step, r.points FROM ({columns}) r
         WHERE true
-        ON CONFLICT (proposal_id, first_step) DO UPDATE SET points = excluded.points
+        ON CONFLICT (proposal_id, first_step) DO UPDATE
+          SET points = {dialect.joined.format("etude_curve_chunks.points", "excluded.points")}
         RETURNING proposal_id"""
     return Write("chunks", sql, {"chunk_rows": dialect.pack(rows)})
 
@@ -255,7 +256,8 @@ def _trial_write(store: Store, changes: Sequence[Change], spills: dict[int, list
     rows = [_trial_row(store, change, spills) for change in changes]
     columns = store.dialect.rows(
         "trial_rows", id="int", state="text", lease="text", expires="float8", ended="text", finished="float8",
-        settled="int", fresh="bool", spared="int", tail="jsonb", steps="int", checkpoint="text", seconds="float8",
+        settled="int", fresh="bool", spared="int", tail="jsonb", steps="int", checkpoint="text", resume="int",
+        resumed="int", seconds="float8",
     )  # fmt: skip
     sql = f"""
         UPDATE etude_proposals SET state = r.state, lease = r.lease, lease_expires_at = r.expires,
@@ -263,6 +265,8 @@ def _trial_write(store: Store, changes: Sequence[Change], spills: dict[int, list
           stale_attempts = CASE WHEN r.fresh THEN 0 ELSE etude_proposals.stale_attempts END,
           spared_at = coalesce(etude_proposals.spared_at, r.spared), tail = r.tail, steps_done = r.steps,
           checkpoint = coalesce(r.checkpoint, etude_proposals.checkpoint),
+          resume_step = coalesce(r.resume, etude_proposals.resume_step),
+          resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
           worker_seconds = etude_proposals.worker_seconds + r.seconds
         FROM ({columns}) r WHERE etude_proposals.id = r.id
         RETURNING etude_proposals.id"""
@@ -285,5 +289,7 @@ def _trial_row(store: Store, change: Change, spills: dict[int, list[list[Any]]])
         "tail": [] if row["id"] in spills else merged_tail(row, item.reports),
         "steps": max([row["steps_done"], *(report.step for report in item.reports)]),
         "checkpoint": item.checkpoint,
+        "resume": None if item.checkpoint is None else max((r.step for r in item.reports), default=row["steps_done"]),
+        "resumed": item.resumed_step,
         "seconds": item.worker_seconds,
     }

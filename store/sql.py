@@ -36,6 +36,8 @@ class Dialect:
     """A cast of {0} to Optuna's enumeration {1}."""
     text_of: str
     """A number as text."""
+    joined: str
+    """The JSON arrays {0} and {1} as one."""
 
     @property
     def single_statement(self) -> bool:
@@ -85,6 +87,7 @@ POSTGRESQL = Dialect(
     next_trial_id="nextval(pg_get_serial_sequence('trials', 'trial_id'))",
     enum="CAST({0} AS {1})",
     text_of="CAST({0} AS text)",
+    joined="{0} || {1}",
 )
 SQLITE = Dialect(
     name="sqlite",
@@ -97,6 +100,8 @@ SQLITE = Dialect(
     next_trial_id="((SELECT coalesce(max(trial_id), 0) FROM trials) + row_number() OVER (ORDER BY {0}))",
     enum="{0}",
     text_of="CASE WHEN {0} IS NULL THEN 'nan' ELSE printf('%!.17g', {0}) END",  # a cast keeps 15 digits only
+    joined="""(SELECT json_group_array(json(value)) FROM
+        (SELECT value FROM json_each({0}) UNION ALL SELECT value FROM json_each({1})))""",
 )
 
 

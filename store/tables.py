@@ -95,6 +95,7 @@ proposals = Table(
     Column("settled_rung", Integer, nullable=False, server_default=text("0")),
     Column("resume_step", Integer, nullable=False, server_default=text("0")),
     Column("checkpoint", Text),
+    Column("resumed_step", Integer, comment="where the latest attempt began, as its worker said"),
     Column("steps_done", Integer, nullable=False, server_default=text("0")),
     Column("value", Double),
     Column("metrics", Json),
@@ -131,7 +132,6 @@ proposals = Table(
         sqlite_where=text("state = 'complete'"),
     ),
     Index(
-    Index(
         # Counts, sums and pages of what has ended; written once a trial, since an ended one does not change.
         "etude_proposals_ended",
         "study_id",
@@ -142,6 +142,7 @@ proposals = Table(
         postgresql_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
         sqlite_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
     ),
+    Index(
         "etude_proposals_opponents",
         "study_id",
         postgresql_where=text("origin <> 'sampler'"),

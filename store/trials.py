@@ -87,7 +87,7 @@ def _cursor_number(cursor: str | None) -> int:
 
 _READ = (
     "trial_id", "study_name", "number", "state", "purpose", "origin", "candidate", "params", "value", "metrics",
-    "steps_done", "horizon_steps", "seed", "worker", "attempts", "resume_step", "error",
+    "steps_done", "horizon_steps", "seed", "worker", "attempts", "resume_step", "resumed_step", "error",
     "worker_seconds", "claimed_at", "finished_at",
 )  # fmt: skip
 _COLUMNS = [proposals.c[name] for name in _READ]
@@ -156,6 +156,7 @@ def _view(row: Row[Any], rungs: dict[int, float]) -> TrialView:
         worker=row.worker,
         attempts=row.attempts,
         resume_step=row.resume_step,
+        resumed_step=row.resumed_step,
         error=row.error,
         worker_seconds=row.worker_seconds,
         claimed_at=_time(row.claimed_at),
