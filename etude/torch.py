@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 from torch.optim import Optimizer
@@ -67,6 +68,25 @@ class ScheduledLR(LRScheduler):
             raise ValueError(f"the schedule ends after {self.total_steps} updates: build it for a longer horizon")
         super().step()
 
+    def ahead(self, count: int) -> NDArray[np.float64]:
+        """Return the LRs of the next `count` updates, if no metric is observed before: (count, groups) float64."""
+        return np.outer(self.factors(count), np.array(self.base_lrs, dtype=np.float64))
+
+    def factors(self, count: int) -> NDArray[np.float64]:
+        """Return the factors on the initial LR of the next `count` updates: (count,) float64."""
+        raise NotImplementedError
+
+    def skip(self, count: int) -> None:
+        """Go on by `count` updates at once, as so many calls of `step` would.
+
+        Raises:
+            ValueError: they lead beyond T.
+        """
+        if self.last_epoch + count > self.total_steps:
+            raise ValueError(f"the schedule ends after {self.total_steps} updates: build it for a longer horizon")
+        self.last_epoch += count
+        self._set_lr()
+
     def state_dict(self) -> dict[str, Any]:
         """Return what is needed to go on: plain numbers, safe to save and to load."""
         return {"total_steps": self.total_steps, "step": self.last_epoch, "base_lrs": list(self.base_lrs)}
@@ -103,6 +123,10 @@ class CurveLR(ScheduledLR):
         """Return f(t), held after the end."""
         return self._factors[min(self.last_epoch, self.total_steps - 1)]
 
+    def factors(self, count: int) -> NDArray[np.float64]:
+        """Return f(t), f(t + 1), ...: (count,) float64."""
+        return np.array(self._factors[self.last_epoch : self.last_epoch + count])
+
 
 class PlateauLR(ScheduledLR):
     """A schedule that drops when the metric stops improving: call `observe(metric)` at every evaluation."""
@@ -118,6 +142,10 @@ class PlateauLR(ScheduledLR):
     def factor(self) -> float:
         """Return the rule's factor, times the warm-up's."""
         return self._rule.factor * self._warmup[min(self.last_epoch, self.total_steps - 1)]
+
+    def factors(self, count: int) -> NDArray[np.float64]:
+        """Return the rule's factor as it is now, times the warm-up's: (count,) float64."""
+        return self._rule.factor * np.array(self._warmup[self.last_epoch : self.last_epoch + count])
 
     def observe(self, metric: float) -> None:
         """Feed an evaluation's metric; the next update's LR follows it."""

@@ -20,6 +20,7 @@ from .dropout import counted, drawing
 from .engine import Evaluation, Interrupted, TrainingState
 from .randomness import reseed_torch
 from .resuming import StateDoesNotFit, put_back, taken
+from .stops import cadence, regular_evaluations, stops_from
 
 __all__ = ["Diverged", "Evaluation", "HorizonMismatch", "StateDoesNotFit", "Training"]
 
@@ -62,16 +63,15 @@ class Training:
         self.step = 0
         self.updates = 0
         """Updates that the optimizer made: `step`, unless the task makes some of its own."""
-        self._cadence = task.evaluation_steps or task.steps_per_epoch
-        regular = range(self._cadence, horizon_steps, self._cadence)
-        self._stops = sorted({*regular, *(rung for rung in rungs if 0 < rung < horizon_steps), horizon_steps})
+        self._rungs = rungs
+        self._stops = stops_from(task, horizon_steps, rungs)
         reseed_torch(seed, BEFORE_THE_FIRST_STEP)
         self.model = counted(laid_out(task, task.model(seed)))
         self.optimizer, self.scheduler = build(
             candidate,
             task.groups(self.model),
             horizon_steps,
-            evaluations=max(1, horizon_steps // self._cadence),
+            evaluations=regular_evaluations(task, horizon_steps),
             direction=task.direction,
         )
         self.optimizer.register_step_post_hook(self._count)
@@ -105,7 +105,7 @@ class Training:
                 return
             evaluation = self._evaluate()
             self._stops.pop(0)
-            if stop % self._cadence == 0:
+            if stop % cadence(self.task) == 0:
                 self.scheduler.observe(evaluation.value)
             if self.finished and self.updates != self.horizon_steps:
                 raise HorizonMismatch(horizon_mismatch(self.updates, self.horizon_steps))
@@ -126,8 +126,7 @@ class Training:
             raise StateDoesNotFit(f"the state is of step {start['step']}, the horizon has {self.horizon_steps}")
         put_back(start, self.model, self.optimizer, self.scheduler)
         self.step = self.updates = start["step"]
-        # The horizon is evaluated again: without its value the trial could not be finished.
-        self._stops = [stop for stop in self._stops if stop > self.step or stop == self.horizon_steps]
+        self._stops = stops_from(self.task, self.horizon_steps, self._rungs, self.step)
 
     def _advance(self, stop: int, interrupted: Interrupted) -> bool:
         # A sum shows a loss that is not finite as well as each loss would, and a GPU waits for it once a stop.
