@@ -61,8 +61,8 @@ TRIED = [
     Tried(TASKS["charlm"], {}, "adam", 0.01, 15),
     Tried(TASKS["noisy-quadratic"], {"examples": 4}, "sgd", 0.5, 40),
     Tried(small(MnistCnn), {}, "adam", 0.003, 60),
-    Tried(small(Cifar10Resnet), {"norm": "group"}, "adam", 0.003, 12),
-    Tried(small(Cifar10Resnet), {"norm": "batch"}, "adam", 0.003, 12),
+    Tried(small(Cifar10Resnet), {"norm": "group"}, "adam", 0.001, 16),
+    Tried(small(Cifar10Resnet), {"norm": "batch"}, "adam", 0.001, 16),
 ]
 every_task = pytest.mark.parametrize("tried", TRIED, ids=str)
 
@@ -91,7 +91,7 @@ def test_it_learns_and_leaves_the_test_split_alone(tried: Tried, monkeypatch: py
     training = Training(task, tried.candidate, horizon_steps=tried.steps, seed=0)
     *_, last = training.evaluations(lambda: False)
 
-    assert float(sum(losses[-3:])) / 3 < 0.96 * float(losses[0])
+    assert float(sum(losses[-3:])) / 3 < 0.98 * float(losses[0])
     assert last.further.keys() == {f"validation_{name}" for name in task.further_metrics}
     assert set(asked) == {"validation"}
 
