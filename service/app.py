@@ -5,12 +5,14 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from store import Store
+from store.verbs import SqlVerbs
 
 from . import problems
 from .middleware import BodyLimit, RequestIds
 from .routes import best, catalogue, code, health, studies, trials, work, workers
 from .settings import Settings
 from .storable import refuse_unstorable
+from .supervision import Supervised
 
 DESCRIPTION = """Searches the optimizer, the initial learning rate and the learning-rate schedule of a training task.
 
@@ -18,12 +20,18 @@ Errors are RFC 9457 problem documents with a stable `code`; `field` names what t
 UTC, durations are seconds, lists answer `{"items": [...], "next_cursor": ...}`."""
 
 
-def create_app(store: Store, settings: Settings) -> FastAPI:
-    """Make the application on an opened store; it neither opens nor closes it."""
+def create_app(store: Store, settings: Settings, coordinator: Supervised | None = None) -> FastAPI:
+    """Make the application on an opened store; it neither opens nor closes it.
+
+    `coordinator` is the one that this process keeps running, if it does: readiness asks for it.
+    """
     app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
     app.state.store = store
+    app.state.verbs = SqlVerbs(store)
     app.state.settings = settings
+    app.state.coordinator = coordinator
     problems.install(app)
+    app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
     for module in (studies, trials, work, best, code, catalogue, workers, health):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)

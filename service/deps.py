@@ -9,13 +9,16 @@ from fastapi import Depends, Path, Query, Request
 from store import Store
 from store.verbs import SqlVerbs
 
+# These two only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
+# two switches in every request.
 
-def _store(request: Request) -> Store:
+
+async def _store(request: Request) -> Store:
     return cast(Store, request.app.state.store)
 
 
-def _verbs(request: Request) -> SqlVerbs:
-    return SqlVerbs(_store(request))
+async def _verbs(request: Request) -> SqlVerbs:
+    return cast(SqlVerbs, request.app.state.verbs)
 
 
 StoreOf = Annotated[Store, Depends(_store)]

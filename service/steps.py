@@ -33,6 +33,8 @@ LEAST_QUEUE = 2
 """Proposals kept ready while no worker is there to say how many it takes."""
 BLIND_SHARE = 0.25
 """Of a search's trials, how many may be in flight at once while its sampler learns."""
+REFILL_SHARE = 0.25
+"""Of the proposals that should be ready, how many are missing before more are drawn; where few are, each is."""
 OPEN_STATES = ("proposed", "leased")
 
 
@@ -112,12 +114,13 @@ def _missing(study: LiveStudy, counts: Mapping[str, int], slots: Sequence[int]) 
     packs take trials of other studies beside it. Workers that train one trial at a time always find the next one.
     """
     proposed, leased = (counts.get(state, 0) for state in OPEN_STATES)
-    missing = max(LEAST_QUEUE, sum(slots)) - proposed
-    if study.spec.sampler.kind == "random":
-        return missing
-    one_by_one = len(slots) + max(LEAST_QUEUE, len(slots))
-    most = max(one_by_one, math.ceil(BLIND_SHARE * study.spec.budget.trials))
-    return min(missing, most - proposed - leased)
+    ready = max(LEAST_QUEUE, sum(slots))
+    if study.spec.sampler.kind != "random":
+        one_by_one = len(slots) + max(LEAST_QUEUE, len(slots))
+        most = max(one_by_one, math.ceil(BLIND_SHARE * study.spec.budget.trials))
+        ready = min(ready, most - leased)
+    # A refill costs the reading of the history whatever its size: it waits until a share of the queue is gone.
+    return ready - proposed if ready - proposed >= REFILL_SHARE * ready else 0
 
 
 def _live_slots(store: Store, study: LiveStudy) -> list[int]:

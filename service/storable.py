@@ -28,11 +28,16 @@ async def refuse_unstorable(request: Request) -> None:
     given = [*request.path_params.items(), *request.query_params.multi_items()]
     places = [(name,) for name, value in given if UNSTORABLE.search(str(value))]
     body = await request.body()
-    if any(byte in body for byte in ESCAPES):
+    if may_be_unstorable(body):
         places.extend(_places(await _parsed(request)))
     if places:
         detail = "text may hold neither the character NUL nor half of a surrogate pair"
         raise InvalidSpec(detail, field=UNSTORABLE.sub("?", field_path(places[0])))
+
+
+def may_be_unstorable(body: bytes) -> bool:
+    """Tell whether a JSON body has to be parsed to know."""
+    return any(byte in body for byte in ESCAPES)
 
 
 async def _parsed(request: Request) -> Any:

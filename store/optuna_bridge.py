@@ -169,18 +169,21 @@ _PARAMS = text(
 def insert_trials(dialect: Dialect, rows: list[dict[str, Any]]) -> Write:
     """Insert RUNNING rows with the ids of `rows` (trial_id, optuna_id, place, now).
 
-    Their numbers are the count of the study's rows at this moment; the caller holds the study's lock.
+    Their numbers are the count of the study's rows at this moment; the caller holds the study's lock. It is not
+    counted: the row with the largest trial_id has the number before the count. Optuna itself numbers a row by those of
+    its study with a smaller trial_id, rows are never deleted one by one, and the ids here and there are drawn under
+    the lock. Read backwards by primary key this is the first row or the few of other studies after it.
     """
     start = dialect.naive_utc.format("r.now")
     state = dialect.enum.format("'RUNNING'", "trialstate")
     unfolded = dialect.rows("new_trials", trial_id="int", optuna_id="int", place="int", now="float8")
     sql = f"""
         INSERT INTO trials (trial_id, number, study_id, state, datetime_start)
-        SELECT r.trial_id, coalesce(counted.n, 0) + r.place, r.optuna_id, {state}, {start}
+        SELECT r.trial_id, coalesce(latest.number + 1, 0) + r.place, r.optuna_id, {state}, {start}
         FROM ({unfolded}) r
-        LEFT JOIN (SELECT t.study_id, count(*) AS n FROM trials t
-                   WHERE t.study_id IN (SELECT u.optuna_id FROM ({unfolded}) u)
-                   GROUP BY t.study_id) counted ON counted.study_id = r.optuna_id
+        LEFT JOIN (SELECT u.optuna_id, (SELECT t.number FROM trials t WHERE t.study_id = u.optuna_id
+                                        ORDER BY t.trial_id DESC LIMIT 1) AS number
+                   FROM (SELECT DISTINCT w.optuna_id FROM ({unfolded}) w) u) latest ON latest.optuna_id = r.optuna_id
         WHERE true
         RETURNING trial_id, number"""
     return Write("made", sql, {"new_trials": dialect.pack(rows)})

@@ -74,7 +74,9 @@ def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
     if not new:
         return 0
     with store.begin() as connection:
-        study = connection.execute(select(studies).where(studies.c.id == study_id).with_for_update()).first()
+        # NO KEY: reports, whose rows refer to the study's, need not wait for the proposals.
+        locked = select(studies).where(studies.c.id == study_id).with_for_update(key_share=True)
+        study = connection.execute(locked).first()
         if study is None or study.state not in LIVE_STUDY:
             return 0
         if any(row.purpose == "search" and row.seq >= study.budget_trials for row in new):

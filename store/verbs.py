@@ -33,6 +33,7 @@ class SqlVerbs:
         self._rest_seconds = rest_seconds
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
+        self._claiming = threading.Lock()
 
     def announce(self, worker: str, announcement: Announcement) -> None:
         """Store the worker's offer and its sign of life."""
@@ -40,8 +41,12 @@ class SqlVerbs:
             workers.announce(self.store, worker, announcement)
 
     def claim(self, request: ClaimRequest) -> ClaimAnswer:
-        """Lease proposed trials to the worker."""
-        with self._at_work():
+        """Lease proposed trials to the worker.
+
+        One claim at a time: claims wait for one another at the study's row, and each that waits there would keep a
+        connection of the pool from the reports.
+        """
+        with self._claiming, self._at_work():
             return claims.claim(self.store, request)
 
     def renew(self, request: RenewRequest) -> VerbAnswer:
