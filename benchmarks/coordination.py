@@ -170,10 +170,7 @@ class Theirs:
 
     def __init__(self, url: str, kind: Kind = "random") -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = {
-            "random": lambda: optuna.samplers.RandomSampler(seed=0),
-            "tpe": lambda: optuna.samplers.TPESampler(multivariate=False, constant_liar=True, seed=0),
-        }[kind]()
+        sampler = optuna.samplers.RandomSampler(seed=0) if kind == "random" else _tpe()
         self.space: Space = resolve_space(study_spec().space, BUDGET["trials"])
         self.storage = optuna.storages.RDBStorage(url)
         self.study = optuna.create_study(
@@ -213,6 +210,10 @@ class Theirs:
         """Close the connections."""
         self.storage.remove_session()
         self.storage.engine.dispose()
+
+
+def _tpe() -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(multivariate=False, constant_liar=True, seed=0)
 
 
 def suggest(trial: optuna.Trial, name: str, allowed: optuna.distributions.BaseDistribution) -> Any:

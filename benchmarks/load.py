@@ -1,8 +1,8 @@
 """Many workers at once: `taskset -c 1 python -m benchmarks.load --way http` (everything on one core).
 
 A PostgreSQL, the service (API and coordinator) and simulated workers, with thousands of finished trials in the study
-already. The workers are threads of this process; each has a name, leases and a connection of its own, speaks through
-the same `Verbs` as a real one (over SQL or HTTP), announces itself every 10 s and obeys prunes. Paced, a worker reports
+already. The workers are threads of this process; each has a name, leases and a connection of its own, speaks the same
+verbs as a real one (over SQL or HTTP), announces itself every 10 s and obeys prunes. Paced, a worker reports
 once a second, at a phase of its own; flat out, as soon as the last report is answered. The paced study is sampled by
 TPE, as studies are by default; the one of the flat-out rows evenly, since there the sampler would be what is measured.
 Latencies are a worker's, from call to answer; CPU is what the kernel accounts to each part.
@@ -19,112 +19,31 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from operator import methodcaller
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import httpx
 import psycopg
 import sqlalchemy
 
 from benchmarks.coordination import BUDGET, SEEDS, STEPS, train_nothing
+from benchmarks.crowd import Seen, Wire, Worker
 from benchmarks.filling import multiply
-from etude.work import HttpVerbs
-from search_spaces.problems import Problem
-from search_spaces.work import Announcement, ClaimedTrial, ClaimRequest, FinishItem, FinishRequest, Verbs
+from search_spaces.work import Announcement, Verbs
 from store import open_store
 from store.studies import disown
 from store.verbs import SqlVerbs
 from tests.postgres import Postgres, free_port
-from tests.studies import OFFER, TASKS, add_proposals, report, report_item, run_study
+from tests.studies import OFFER, add_proposals, run_study
 
 Way = Literal["sql", "http"]
-HEARTBEAT_SECONDS = 10.0
-WARM_UP_SECONDS = 10.0
-NOTHING_TO_DO_SECONDS = 0.2
-Made = TypeVar("Made")
-
-
-class Seen:
-    """When each verb was called, how long it took in milliseconds, and what went wrong."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, float, float]] = []
-        self.errors: list[tuple[float, str]] = []
-
-    def timed(self, name: str, act: Callable[[], Made]) -> Made | None:
-        """Do it and keep how long it took; None when it failed."""
-        began = time.perf_counter()
-        try:
-            made = act()
-        except Problem as problem:
-            self.errors.append((began, f"{name}: {problem}"))
-            return None
-        self.calls.append((name, began, 1000 * (time.perf_counter() - began)))
-        return made
-
-
-@dataclass
-class Worker:
-    """A simulated worker: trains nothing, and says so at the pace of a real one."""
-
-    verbs: Verbs
-    name: str
-    study: str
-    pace: float
-    """Seconds between reports; 0 is flat out."""
-    seen: Seen
-    stop: threading.Event
-    announced: float = field(default=float("-inf"), init=False)
-    due: float = field(default=0.0, init=False)
-
-    def work(self, phase: float) -> None:
-        """Claim and train until stopped; the first report is `phase` seconds away."""
-        self.due = time.perf_counter() + phase
-        self.stop.wait(phase)
-        while not self.stop.is_set():
-            self._announce()
-            asked = ClaimRequest(worker=self.name, claim_id=uuid.uuid4().hex, tasks=TASKS, study=self.study)
-            claimed = self.seen.timed("claim", lambda asked=asked: self.verbs.claim(asked).items)
-            if claimed:
-                self._train(claimed[0])
-            else:
-                self.seen.calls.append(("idle", time.perf_counter(), 0.0))
-                self.stop.wait(NOTHING_TO_DO_SECONDS)
-        self.verbs.close()
-
-    def _announce(self) -> None:
-        if time.perf_counter() - self.announced > HEARTBEAT_SECONDS:
-            self.announced = time.perf_counter()
-            self.seen.timed("announce", lambda: self.verbs.announce(self.name, Announcement(tasks=[OFFER])))
-
-    def _train(self, trial: ClaimedTrial) -> None:
-        """Report 20 times unless told to prune; then finish."""
-        level = 1.0 + random.Random(trial.number).random()
-        for step in STEPS:
-            if self._rest():
-                return
-            item = report_item(trial, (step, level + 1 / step))
-            answers = self.seen.timed("report", lambda item=item: report(self.verbs, item, worker=self.name))
-            if answers is not None and answers[0].directive != "continue":
-                return
-            self._announce()
-        item = FinishItem(
-            study=trial.study, number=trial.number, lease=trial.lease, state="complete", value=level, steps_done=100
-        )
-        self.seen.timed("finish", lambda: self.verbs.finish(FinishRequest(worker=self.name, items=[item])))
-
-    def _rest(self) -> bool:
-        """Wait for the next report's moment; tell whether to stop. A worker that is late does not make up for it."""
-        self.due = max(self.due + self.pace, time.perf_counter())
-        return self.stop.wait(self.due - time.perf_counter())
-
-
-# What is measured
+WARM_UP_SECONDS = 5.0
+"""Beside the time of one trial, over which the workers begin: so that claims come one by one, as in a long search."""
 
 
 def main() -> None:
@@ -136,6 +55,7 @@ def main() -> None:
     parser.add_argument("--finished", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=10, help="length of a window")
     parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--pruned", action="store_true", help="trials are as good as it happens: most are pruned")
     given = parser.parse_args()
     server = Postgres()
     try:
@@ -150,7 +70,7 @@ def main() -> None:
                   + "|---" * 11 + "|")  # fmt: skip
             for pace in given.paces:
                 for workers in given.workers:
-                    crowd = Crowd(given.way, address, workers, pace, parts)
+                    crowd = Crowd(given.way, address, workers, pace, parts, improving=not given.pruned)
                     print(crowd.measure(given.windows, given.seconds), flush=True)
     finally:
         server.remove()
@@ -212,22 +132,26 @@ def _wait_ready(url: str) -> None:
 class Crowd:
     """So many workers at one pace, measured in windows."""
 
-    def __init__(self, way: Way, address: str, workers: int, pace: float, parts: dict[str, list[int]]) -> None:
+    def __init__(
+        self, way: Way, address: str, workers: int, pace: float, parts: dict[str, list[int]], *, improving: bool = True
+    ) -> None:
         self.way, self.address, self.size, self.pace, self.parts = way, address, workers, pace, parts
+        self.improving = improving
         self.seen = Seen()
 
     def measure(self, windows: int, seconds: float) -> str:
         """Let the workers work, and return their row: medians over the windows."""
         stop = threading.Event()
         phases = random.Random(self.size)
+        spread = len(STEPS) * self.pace or 1.0
         study = "paced" if self.pace else "flat"
         threads = []
         for place in range(self.size):
-            worker = Worker(self._verbs(), f"w{place}", study, self.pace, self.seen, stop)
-            threads.append(threading.Thread(target=worker.work, args=(phases.uniform(0, max(self.pace, 0.1)),)))
+            worker = Worker(self._verbs(), f"w{place}", study, self.pace, self.seen, stop, self.improving)
+            threads.append(threading.Thread(target=worker.work, args=(phases.uniform(0, spread),)))
         for thread in threads:
             thread.start()
-        time.sleep(WARM_UP_SECONDS)
+        time.sleep(spread + WARM_UP_SECONDS)
         marks = [self._mark()]
         for _ in range(windows):
             time.sleep(seconds)
@@ -239,7 +163,7 @@ class Crowd:
 
     def _verbs(self) -> Verbs:
         if self.way == "http":
-            return HttpVerbs(self.address)
+            return Wire(self.address)
         return SqlVerbs(open_store(self.address, pool_size=1, upgrade=False))
 
     def _mark(self) -> Mark:
@@ -255,7 +179,7 @@ class Crowd:
             return f"{middle(lambda w: w.quantile(verb, 0.5)):.1f} / {statistics.median(p99):.1f} [-{max(p99):.1f}]"
 
         rates = [window.rate("report") for window in windows]
-        cpu = " / ".join(f"{middle(lambda w, part=part: w.cpu_ms(part)):.2f}" for part in ("workers", *self.parts))
+        cpu = " / ".join(f"{middle(methodcaller('cpu_ms', part)):.2f}" for part in ("workers", *self.parts))
         offered = f"{self.size / self.pace:.0f}" if self.pace else "flat out"
         return (
             f"| {self.way} | {self.size} | {sum(window.count('report') for window in windows)} | {offered}"
