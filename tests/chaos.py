@@ -20,10 +20,11 @@ import httpx
 from search_spaces.study import StudySpec
 from store import Store, open_store
 from store.studies import get_study, submit
+from store.trials import get_trial
 from tests.dying import die_with_parent
 from tests.machine import ROOT
 from tests.postgres import free_port
-from tests.simulated import OFFER
+from tests.simulated import OFFER, REPORT_STEPS
 from tests.studies import stock_trials
 
 LEASE_SECONDS = 3.0
@@ -184,3 +185,10 @@ def assert_exact(store: Store, name: str, trials: int, *, foreign: int = 0) -> N
     for state, theirs in names.items():
         ours = getattr(view.counts, state) + (foreign if state == "complete" else 0)
         assert sum(row.state.name == theirs for row in rows) == ours, state
+
+
+def assert_every_report(store: Store, name: str, trials: int) -> None:
+    """Each trial's curve holds all that its worker reported, and so every report that was acknowledged."""
+    steps = list(range(REPORT_STEPS, 101, REPORT_STEPS))
+    for number in range(trials):
+        assert [point.step for point in get_trial(store, name, number).curve or []] == steps

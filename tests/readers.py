@@ -20,7 +20,7 @@ from tests.postgres import free_port
 from tests.studies import stock_storage
 
 PAUSE_SECONDS = 1.0
-RECOVERY_SECONDS = 30.0
+RECOVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,13 @@ class Readers:
         for thread in self._threads:
             thread.join()
 
-    def assert_right(self, study: str, trials: int) -> None:
-        """Every poll has answered and shown only what may be shown; at the end each shows all trials, ended."""
+    def see_all(self, study: str, trials: int) -> None:
+        """Wait until each reader shows so many trials of the study, all of them ended."""
         for reader in self._all():
             wait_until(lambda reader=reader: self._complete(reader, study, trials), RECOVERY_SECONDS)
+
+    def assert_right(self) -> None:
+        """Stop reading; every poll has answered and has shown only what may be shown."""
         self.end()
         assert {reader.name: reader.faults for reader in self._all() if reader.faults} == {}
         assert all(reader.polls >= 5 for reader in self._all())

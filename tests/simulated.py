@@ -45,6 +45,9 @@ OFFER = OfferedTask(
     horizon=OfferedHorizon(epochs=20, steps_per_epoch=5),
 )
 
+REPORT_STEPS = 5
+"""Between two reports."""
+
 
 def loss(trial: ClaimedTrial, step: int) -> float:
     """Smallest at an initial LR of 0.01; falls with the steps; the seed adds a little."""
@@ -138,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url")
     parser.add_argument("--name", default=f"simulated-{os.getpid()}")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds before each report")
-    parser.add_argument("--every", type=int, default=5, help="steps between two reports")
+    parser.add_argument("--every", type=int, default=REPORT_STEPS, help="steps between two reports")
     parser.add_argument("--idle", type=float, default=10.0)
     parser.add_argument("--lease-seconds", type=float, default=60.0)
     parser.add_argument("--heartbeat", type=float, default=5.0)

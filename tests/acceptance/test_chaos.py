@@ -14,6 +14,7 @@ from store.trials import list_trials
 from tests.chaos import (
     add_service,
     add_workers,
+    assert_every_report,
     assert_exact,
     crowd,
     run_through,
@@ -23,6 +24,8 @@ from tests.chaos import (
 from tests.postgres import Postgres
 from tests.readers import reading
 from tests.studies import stock_storage
+
+UNPRUNED = {"kind": "none"}
 
 
 def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: str, tmp_path: Path) -> None:
@@ -37,11 +40,12 @@ def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: 
         stranger = threading.Thread(target=add_foreign, args=(postgres_url, "chaos", 5))
         stranger.start()
 
-        run_through(made, store, "chaos", 150, kill_every=1.0)
+        run_through(made, store, "chaos", 240, kill_every=1.0)
 
         stranger.join()
         assert_exact(store, "chaos", 40, foreign=5)
-        readers.assert_right("chaos", 45)
+        readers.see_all("chaos", 45)
+        readers.assert_right()
         assert made.kills >= 3
         store.close()
 
@@ -62,29 +66,38 @@ def test_an_exact_budget_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
         add_workers(made, 3)
         submit_simulated(store, "chaos", 40)
 
-        run_through(made, store, "chaos", 120, kill_every=1.0)
+        run_through(made, store, "chaos", 240, kill_every=1.0)
 
         assert_exact(store, "chaos", 40)
-        readers.assert_right("chaos", 40)
+        readers.see_all("chaos", 40)
+        readers.assert_right()
         store.close()
 
 
 def test_postgresql_restarted_in_the_middle(tmp_path: Path) -> None:
-    """The server is stopped at once and started again while a study runs: nobody dies, the budget is exact."""
+    """The server stops at once and starts again: nobody dies, a real worker neither; every report is there."""
     server = Postgres()
     try:
         with crowd(server.url(), tmp_path) as made:
             store = open_store(server.url())
-            add_service(made)
-            add_workers(made, 3, pause=0.02)
-            submit_simulated(store, "outage", 40)
+            address = add_service(made)
+            add_workers(made, 2, pause=0.02)
+            add_workers(made, 1, http=address, pause=0.02)
+            made.add("workers", "--name", "real", "--tasks", "digits-noisy")
+            submit_simulated(store, "real", 3, task={"name": "digits-noisy"}, horizon={"epochs": 40}, pruner=UNPRUNED)
+            wait_until(lambda: get_study(store, "real").counts.leased, 90)
+            submit_simulated(store, "outage", 40, pruner=UNPRUNED)
             wait_until(lambda: get_study(store, "outage").counts.ended >= 10, 60)
 
             server.stop("immediate")
             server.start()
-            run_through(made, store, "outage", 120, kill_every=None)
+            for name in ("outage", "real"):
+                run_through(made, store, name, 120, kill_every=None)
 
             assert_exact(store, "outage", 40)
+            assert_every_report(store, "outage", 40)
+            assert_exact(store, "real", 3)
+            assert {trial.worker for trial in list_trials(store, "real").items} == {"real"}
             assert made.died() == []
             store.close()
     finally:

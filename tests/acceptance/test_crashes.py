@@ -19,7 +19,7 @@ from search_spaces.results import TrialView
 from tests.machine import ROOT, descendants, free_settings, is_alive, started, until
 
 UNPRUNED = {"kind": "none"}
-SMALL_CONFIRMATION = {"top": 1, "seeds": 2, "baselines": []}
+SMALL_CONFIRMATION = {"top": 1, "seeds": 2, "baselines": ["sgd-cosine"]}
 LONG = {"epochs": 20_000}
 
 
@@ -33,24 +33,19 @@ def test_a_trial_of_a_killed_worker_is_finished_by_the_other(tmp_path: Path) -> 
     with started(tmp_path, ETUDE_LEASE_SECONDS="3") as machine:
         first = machine.worker("first", ETUDE_LEASE_SECONDS="3")
         study = machine.client.submit(
-            name="killed",
-            task="digits-noisy",
-            trials=6,
-            horizon={"epochs": 200},
-            pruner=UNPRUNED,
-            confirmation=SMALL_CONFIRMATION,
+            name="killed", task="digits-noisy", trials=3, horizon={"epochs": 60}, pruner=UNPRUNED
         )
         held = machine.until(lambda: leased_by(study, "first"))
         machine.parts.kill(first)
         machine.worker("second", ETUDE_LEASE_SECONDS="3")
-        study.wait(progress=False, timeout=120)
+        machine.until(lambda: study.view().state != "running", 180)
         trials = {trial.number: trial for trial in study.trials()}
 
     assert held is not None
     again = trials[held.number]
     assert (again.state, again.worker, again.candidate) == ("complete", "second", held.candidate)
     assert again.attempts == 1
-    assert [trials[number].state for number in sorted(trials)] == ["complete"] * 6
+    assert [trials[number].state for number in sorted(trials)] == ["complete"] * 3
 
 
 def test_sigterm_gives_the_trial_back_at_once(tmp_path: Path) -> None:
@@ -70,15 +65,15 @@ def test_sigterm_gives_the_trial_back_at_once(tmp_path: Path) -> None:
 
 
 @contextmanager
-def etude_up(settings: PartsSettings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def etude_up(settings: PartsSettings, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """`etude up` as its user starts it, ready to be used."""
     environ: Mapping[str, str] = settings.environment(os.environ) | {"PYTHONUNBUFFERED": "1"}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "etude", "up"], cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT
+            [sys.executable, "-m", "etude", "up", *options], cwd=ROOT, env=environ, stdout=out, stderr=subprocess.STDOUT
         )
     try:
-        until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None)
+        until(lambda: "Ctrl-C stops" in log.read_text() or process.poll() is not None, 120)
         assert process.poll() is None, log.read_text()
         yield process
     finally:
@@ -93,9 +88,9 @@ def test_up_stopped_by_ctrl_c_goes_on_with_the_study_when_started_again(tmp_path
     first_log, second_log = tmp_path / "first.log", tmp_path / "second.log"
     with etude_up(settings, first_log) as process, Client(settings.url) as client:
         study = client.submit(
-            name="goes-on", task="digits-noisy", trials=12, horizon={"epochs": 60}, confirmation={"seeds": 2}
+            name="goes-on", task="digits-noisy", trials=8, horizon={"epochs": 30}, confirmation=SMALL_CONFIRMATION
         )
-        until(lambda: study.view().counts.ended >= 3)
+        until(lambda: study.view().counts.ended >= 2)
         parts = descendants(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
@@ -110,14 +105,14 @@ def test_up_stopped_by_ctrl_c_goes_on_with_the_study_when_started_again(tmp_path
 
     assert "goes on    goes-on (running" in second_log.read_text()
     assert answer.status == "final"
-    assert len(trials) == 12
+    assert len(trials) == 8
     assert {trial.attempts for trial in trials} == {0}
 
 
 def test_up_says_which_part_died_and_ends_the_others(tmp_path: Path) -> None:
     """Nothing is restarted silently: exit status 1, the part's name, and no process left."""
     log = tmp_path / "up.log"
-    with etude_up(free_settings(tmp_path / "var"), log) as process:
+    with etude_up(free_settings(tmp_path / "var"), log, "--workers", "1") as process:
         parts = descendants(process.pid)
         worker = next(pid for pid in parts if b"workers" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))
         os.kill(worker, signal.SIGKILL)
@@ -130,9 +125,9 @@ def test_up_says_which_part_died_and_ends_the_others(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of their parent's death on Linux only")
 def test_no_part_outlives_a_killed_up(tmp_path: Path) -> None:
     """kill -9 of `etude up` leaves nothing behind, the coordinator below the service included."""
-    with etude_up(free_settings(tmp_path / "var"), tmp_path / "up.log") as process:
+    with etude_up(free_settings(tmp_path / "var"), tmp_path / "up.log", "--workers", "1") as process:
         parts = descendants(process.pid)
-        assert len(parts) == 5  # service, its coordinator, dashboard, two workers
+        assert len(parts) == 4  # service, its coordinator, dashboard, worker
         process.kill()
 
         until(lambda: not any(is_alive(pid) for pid in parts))

@@ -6,9 +6,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy import text
 
 from search_spaces.problems import StoreUnavailable
 from search_spaces.work import ClaimedTrial
@@ -146,3 +149,39 @@ def test_sessions_in_other_time_zones_change_nothing(postgres_url: str, monkeypa
     assert get_study(here, "mine").counts.complete == 1
     here.close()
     there.close()
+
+
+def test_sessions_are_in_utc_and_wait_for_nothing_for_ever(postgres_url: str) -> None:
+    """A statement or a lock that takes too long is given up, as an outage that a retry may end."""
+    store = open_store(postgres_url, pool_size=1)
+    names = ("TimeZone", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    with store.read() as connection:
+        settings = [connection.execute(text(f"SHOW {name}")).scalar() for name in names]
+        connection.execute(text("SET statement_timeout = 20"))
+    with pytest.raises(StoreUnavailable, match="statement timeout"), store.read() as connection:
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+    assert settings == ["UTC", "30s", "15s", "1min"]
+    store.close()
+
+
+@pytest.mark.parametrize("superuser", [True, False])
+def test_without_a_connection_left_the_error_says_what_to_set(superuser: bool) -> None:
+    """PostgreSQL says it in two ways, to its superuser and to others; both get the same advice."""
+    server = Postgres(max_connections=6, superuser_reserved_connections=3)
+    try:
+        with psycopg.connect(host="127.0.0.1", port=server.port, user="etude", dbname="postgres") as admin:
+            admin.execute("CREATE ROLE plain LOGIN")
+            admin.commit()
+            user, free = ("etude", 5) if superuser else ("plain", 2)
+            with ExitStack() as held:
+                for _ in range(free):
+                    held.enter_context(
+                        psycopg.connect(host="127.0.0.1", port=server.port, user=user, dbname="postgres")
+                    )
+
+                with pytest.raises(StoreUnavailable, match=r"raise PostgreSQL's max_connections.*ETUDE_URL"):
+                    open_store(server.url().replace("etude@", f"{user}@"))
+    finally:
+        server.remove()
