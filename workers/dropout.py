@@ -36,7 +36,8 @@ class Rows:
         pairs = list(zip(seeds, steps, strict=True))
         self.distinct = list(dict.fromkeys(pairs))
         """The (seed, step) that occur: rows that share theirs share one draw."""
-        self.places = [self.distinct.index(pair) for pair in pairs]
+        places = {pair: place for place, pair in enumerate(self.distinct)}
+        self.places = [places[pair] for pair in pairs]
         """For each row, its place in `distinct`."""
         self._calls: dict[int, int] = {}
 
@@ -192,8 +193,10 @@ class _Draught:
             drawn = randomness.small_words(mask.size, Place(seed, step, randomness.DROPOUT, self._layer))
             np.greater_equal(drawn, self._level, out=mask)
         # torch turns uint8 into float32 twenty times faster than bool.
-        masks = torch.from_numpy(kept.view(np.uint8)).to(device).to(self._dtype)
-        return masks.view(len(distinct), *shape)
+        masks = torch.from_numpy(kept.view(np.uint8))
+        # From pinned memory a GPU fetches them while it computes; a copy from other memory would wait for it.
+        masks = masks.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else masks.to(device)
+        return masks.to(self._dtype).view(len(distinct), *shape)
 
 
 class _Draw(torch.autograd.Function):
