@@ -29,8 +29,11 @@ RULES: Mapping[str, Callable[..., Rule]] = {
     "adadelta": Adadelta,
     "lion": Lion,
 }
-"""The kinds that have a vectorised form. AdaBound's bounds follow the initial LR, which no step is told; the others
-that are missing mix the elements of a matrix or of the whole model."""
+"""The kinds that have a vectorised form.
+
+AdaBound's bounds follow the initial LR, which no step is told; the others that are missing mix the elements of a matrix
+or of the whole model, evaluate other weights than they train, or want sparse gradients.
+"""
 
 Key = tuple[str | bool, ...]
 
@@ -81,8 +84,8 @@ class PackedOptimizer:
         for name, number in self._rule.initial.items():
             self._buffers[name].copy_(numbers[number].expand(-1, columns))
         # Counted for every kind: it also tells which rows have a state at all. In torch's own dtype, as all of `rows`.
-        self._starts = {"step": 0.0, **self._rule.row_state}
-        self._rows = {name: self._column([start] * len(specs), torch.float32) for name, start in self._starts.items()}
+        starts = {"step": 0.0, **self._rule.row_state}
+        self._rows = {name: self._column([start] * len(specs), torch.float32) for name, start in starts.items()}
         self._vectorised = VectorisedRows(self._rule, numbers, self._buffers, self._rows, columns, dtype)
         has_kernel = FusedRows.serves(specs[0].kind, self.device)
         self._fused = FusedRows(specs, self._buffers, self._rows["step"]) if has_kernel else None
