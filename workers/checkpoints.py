@@ -124,10 +124,13 @@ class Checkpoints:
         """Delete files of a week ago and older, half ones included; other files are never touched."""
         self._swept_at = time.monotonic()
         oldest = datetime.now(UTC) - KEPT_FOR
+        paths: list[str] = []
         with suppress(Exception):  # a place that cannot be listed now is listed tomorrow
             self._files.invalidate_cache()
-            for path in self._files.ls(self._root, detail=False):
-                name = path.rsplit("/", 1)[-1]
+            paths = self._files.ls(self._root, detail=False)
+        for path in paths:
+            name = path.rsplit("/", 1)[-1]
+            with suppress(Exception):  # it may be gone meanwhile
                 if (NAME.fullmatch(name) or PART.fullmatch(name)) and self._files.modified(path) < oldest:
                     self._delete([name])
 
