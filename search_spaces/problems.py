@@ -13,6 +13,7 @@
     ├── TooLarge                413 too_large
     ├── Unsupported             501 unsupported
     ├── StoreUnavailable        503 store_unavailable      worth trying again
+    ├── NotReady                503 not_ready              a part that the service keeps is down
     └── InternalError           500 internal_error
 
 Store and search_spaces raise them, the service writes them as RFC 9457 problem+json, the client raises the
@@ -132,6 +133,13 @@ class StoreUnavailable(Problem):
     """The store cannot be reached just now; what was acknowledged is safe, and trying again is."""
 
     code = "store_unavailable"
+    status = 503
+
+
+class NotReady(Problem):
+    """The service answers, but a part that it keeps running is down."""
+
+    code = "not_ready"
     status = 503
 
 

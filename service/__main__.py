@@ -23,6 +23,8 @@ from .settings import Settings
 if TYPE_CHECKING:
     from store import Store
 
+    from .supervision import Supervised
+
 PARTS = ("api", "coordinator", "clock", "dashboard")
 START_FAILED = 1
 WRONG_SETTINGS = 2
@@ -143,7 +145,7 @@ def _serve(settings: Settings, *, with_coordinator: bool) -> int:
     if coordinator is not None:
         coordinator.start()
     try:
-        _serve_http(settings, listener, store)
+        _serve_http(settings, listener, store, coordinator)
     finally:
         if coordinator is not None:
             coordinator.stop()
@@ -170,7 +172,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve_http(settings: Settings, listener: socket.socket, store: Store) -> None:
+def _serve_http(settings: Settings, listener: socket.socket, store: Store, coordinator: Supervised | None) -> None:
     import uvicorn
 
     from .app import create_app
@@ -187,7 +189,7 @@ def _serve_http(settings: Settings, listener: socket.socket, store: Store) -> No
             gc.freeze()
             _say_ready(ready)
 
-    application = create_app(store, settings)
+    application = create_app(store, settings, coordinator)
     options = uvicorn.Config(
         application,
         access_log=False,

@@ -12,7 +12,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
 from search_spaces.schedules import check_horizon
 from search_spaces.space import Space, resolve_space
-from search_spaces.study import EXTERNAL_TASK, ResolvedStudy, StudySpec, TaskSpec, resolve_study
+from search_spaces.study import EXTERNAL_TASK, BudgetSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
 from search_spaces.work import OfferedTask
 
 from .opponents import CURRENT, baseline_names
@@ -37,7 +37,7 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
         NotAvailable: the task is known, but its data are not at hand.
     """
     _refuse_later_versions(spec)
-    _refuse_past_deadline(spec)
+    refuse_past_deadline(spec.budget)
     if spec.task.name == EXTERNAL_TASK:
         return resolve(spec, None)
     offer = offer_of(offers, spec.task)
@@ -82,9 +82,9 @@ def _refuse_later_versions(spec: StudySpec) -> None:
             raise InvalidSpec("this is not part of this version", field=field)
 
 
-def _refuse_past_deadline(spec: StudySpec) -> None:
-    deadline = spec.budget.deadline
-    if deadline is not None and deadline <= datetime.now(UTC):
+def refuse_past_deadline(budget: BudgetSpec) -> None:
+    """Refuse a budget whose deadline has passed."""
+    if budget.deadline is not None and budget.deadline <= datetime.now(UTC):
         raise InvalidSpec("this time has passed: no trial could be claimed", field="budget.deadline")
 
 

@@ -17,6 +17,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A child that lived so long is started again without a long pause."""
+LOOP_ENDS = 3
+"""A child that has ended so often without a steady life in between is in a crash loop."""
 STOP_SECONDS = 15.0
 """How long a child may take to stop before it is killed; the store bears that at any moment."""
 
@@ -33,12 +35,26 @@ class Supervised:
         self._environment = dict(environment)
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._ends = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="supervision", daemon=True)
 
     def start(self) -> None:
         """Start the child and watch it."""
+        self._spawn()
         self._thread.start()
+
+    def trouble(self) -> str | None:
+        """Say what is wrong with the child, None while it runs and has not ended again and again."""
+        with self._lock:
+            child, ends, age = self._child, self._ends, time.monotonic() - self._started_at
+        name = self._command[-1]
+        if child is None or child.poll() is not None:
+            return f"the {name} is not running"
+        if ends >= LOOP_ENDS and age < STEADY_SECONDS:
+            return f"the {name} has ended {ends} times in a row"
+        return None
 
     def stop(self) -> None:
         """End the child gracefully and wait until it is gone; after 15 s it is killed."""
@@ -57,15 +73,20 @@ class Supervised:
 
     def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
-        while (child := self._spawn()) is not None:
-            started = time.monotonic()
+        child = self._child
+        while child is not None:
             code = child.wait()
-            steady = time.monotonic() - started > STEADY_SECONDS
-            pause = FIRST_PAUSE_SECONDS if steady else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            if child.stdin is not None:
+                child.stdin.close()
             if self._stopping.is_set():
                 return
+            steady = time.monotonic() - self._started_at > STEADY_SECONDS
+            pause = FIRST_PAUSE_SECONDS if steady else min(2 * pause, LONGEST_PAUSE_SECONDS)
+            with self._lock:
+                self._ends = 1 if steady else self._ends + 1
             log.warning("%s ended with %d, starting it again in %.1f s", self._command[-1], code, pause)
             self._stopping.wait(pause)
+            child = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[bytes] | None:
         with self._lock:
@@ -75,6 +96,7 @@ class Supervised:
             self._child = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
             )
+            self._started_at = time.monotonic()
             return self._child
 
 

@@ -16,6 +16,7 @@ from search_spaces.study import BudgetSpec, ResolvedStudy, StudySpec, confirmati
 
 from . import optuna_bridge
 from .engine import Store
+from .resubmission import by_key, same_or_conflict
 from .states import LIVE_STUDY, STUDY_MOVES, listed, sources
 from .study_views import answer_or_standing, get_study, list_studies, stored_answer
 from .tables import proposals, rung_values, studies
@@ -77,7 +78,7 @@ def submit(
     body = spec.model_dump(mode="json")
     try:
         with store.begin() as connection:
-            earlier = _by_key(connection, idempotency_key)
+            earlier = by_key(connection, idempotency_key)
             if earlier is None:
                 _insert(store, connection, spec, body, idempotency_key)
                 if resolved is not None and space is not None:
@@ -85,20 +86,8 @@ def submit(
     except IntegrityError as error:
         return _after_race(store, spec, body, idempotency_key, error)
     if earlier is not None:
-        _same_or_conflict(earlier, spec, body)
+        same_or_conflict(earlier, spec, body)
     return get_study(store, spec.name)
-
-
-def _by_key(connection: Connection, key: str | None) -> Row[Any, Any] | None:
-    if key is None:
-        return None
-    found = select(studies.c.name, studies.c.spec).where(studies.c.idempotency_key == key)
-    return connection.execute(found).first()
-
-
-def _same_or_conflict(earlier: Row[Any, Any], spec: StudySpec, body: Mapping[str, Any]) -> None:
-    if earlier.name != spec.name or earlier.spec != body:
-        raise Conflict("this Idempotency-Key was used for another study", field="Idempotency-Key")
 
 
 def _after_race(
@@ -106,10 +95,10 @@ def _after_race(
 ) -> StudyView:
     """Two submissions met: the unique columns let one through, the other is told which it was."""
     with store.read() as connection:
-        earlier = _by_key(connection, key)
+        earlier = by_key(connection, key)
     if earlier is None:
         raise NameTaken(f"a study named {spec.name} exists", field="name") from error
-    _same_or_conflict(earlier, spec, body)
+    same_or_conflict(earlier, spec, body)
     return get_study(store, spec.name)
 
 

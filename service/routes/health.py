@@ -5,14 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from search_spaces.model import Message
+from search_spaces.problems import NotReady
 from search_spaces.results import StudyView
 from store.studies import list_studies
 
 from .. import deps
+from ..supervision import Supervised
 
 router = APIRouter(responses=deps.PROBLEMS)
 
@@ -43,7 +45,7 @@ td.number {{ text-align: right }}
 
 
 class Health(Message):
-    """The process answers; readiness means that it also reaches its store."""
+    """The process answers; readiness means that it also reaches its store and that its coordinator is at work."""
 
     status: Literal["ok"] = "ok"
 
@@ -55,9 +57,16 @@ def alive() -> Health:
 
 
 @router.get("/readyz", tags=["health"])
-def ready(store: deps.StoreOf) -> Health:
-    """Say that the store can be reached; 503 `store_unavailable` while it cannot."""
+def ready(request: Request, store: deps.StoreOf) -> Health:
+    """Say that the store can be reached and that the coordinator which this process keeps is at work.
+
+    503 `store_unavailable` or `not_ready` while they are not.
+    """
     store.ping()
+    coordinator: Supervised | None = request.app.state.coordinator
+    trouble = None if coordinator is None else coordinator.trouble()
+    if trouble is not None:
+        raise NotReady(trouble)
     return Health()
 
 

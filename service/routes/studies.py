@@ -13,6 +13,7 @@ from search_spaces.results import StudyState, StudyView
 from search_spaces.space import Space
 from search_spaces.study import BudgetSpec, StudySpec
 from store import Store
+from store.resubmission import submitted
 from store.studies import (
     change_state,
     delete_study,
@@ -26,7 +27,7 @@ from store.workers import offers
 
 from .. import deps
 from ..opponents import first_tries, opponents_of
-from ..submission import offer_of, resolve_submission
+from ..submission import offer_of, refuse_past_deadline, resolve_submission
 from ..written import WrittenStudy, study_of
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=deps.PROBLEMS)
@@ -92,9 +93,11 @@ def submit_study(
     if dry_run:
         response.status_code = 200
         return _plan(store, spec)
-    resolution = resolve_submission(spec, known)
-    resolved, space = resolution or (None, None)
-    view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
+    # What was right when it was made is not judged again: its deadline may have passed since.
+    view = submitted(store, spec, idempotency_key)
+    if view is None:
+        resolved, space = resolve_submission(spec, known) or (None, None)
+        view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
     response.headers["Location"] = f"/v1/studies/{view.name}"
     return view
 
@@ -160,6 +163,7 @@ def change_study(name: deps.StudyName, change: StudyChange, store: deps.StoreOf)
     if change.state is not None:
         return change_state(store, name, change.state, change.reason)
     if change.budget is not None:
+        refuse_past_deadline(change.budget)
         earlier = get_study(store, name).spec.budget
         laid = change.budget.model_dump(include=change.budget.model_fields_set)
         return extend_budget(store, name, earlier.model_copy(update=laid))

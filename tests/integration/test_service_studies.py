@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,31 @@ def test_a_repeated_request_gets_the_same_study(offered: httpx.Client) -> None:
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json()["created_at"] == second.json()["created_at"]
     assert (other.status_code, other.json()["code"]) == (409, "conflict")
+
+
+def test_a_repeated_request_is_answered_after_its_deadline(offered: httpx.Client) -> None:
+    """The study was made in time: the same key gets it again, 201 with the same body, and another key does not."""
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    late = MINE | {"budget": {"trials": 24, "deadline": soon.isoformat()}}
+    first = offered.post("/v1/studies", json=late, headers={"Idempotency-Key": "k1"})
+    threading.Event().wait(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.01)
+
+    second = offered.post("/v1/studies", json=late, headers={"Idempotency-Key": "k1"})
+    other = offered.post("/v1/studies", json=late | {"name": "other"}, headers={"Idempotency-Key": "k2"})
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert (second.json(), second.headers["Location"]) == (first.json(), "/v1/studies/mine")
+    assert (other.status_code, other.json()["field"]) == (422, "budget.deadline")
+
+
+def test_a_deadline_in_the_past_is_refused(offered: httpx.Client) -> None:
+    """PATCH names the field, and the budget stays."""
+    offered.post("/v1/studies", json=MINE)
+
+    response = offered.patch("/v1/studies/mine", json={"budget": {"deadline": "2020-01-01T00:00:00Z"}})
+
+    assert (response.status_code, response.json()["field"]) == (422, "budget.deadline")
+    assert offered.get("/v1/studies/mine").json()["budget"]["deadline"] is None
 
 
 def test_a_dry_run_plans_and_stores_nothing(offered: httpx.Client, store: Store) -> None:

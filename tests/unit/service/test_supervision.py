@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+
+from service import supervision
+from service.supervision import Supervised
 
 ROOT = Path(__file__).parents[3]
 FAILING = """
@@ -26,3 +33,43 @@ def test_a_part_that_fails_while_it_watches_its_parent_says_why_and_no_more() ->
     assert child.stderr is not None
     with child.stdin, child.stderr:
         assert (status, child.stderr.read()) == (1, "no such store\n")
+
+
+def test_a_child_that_runs_is_no_trouble() -> None:
+    """From the moment of its start; once stopped it is said not to run."""
+    child = Supervised([sys.executable, "-c", "import sys; sys.stdin.read()"], {})
+    child.start()
+
+    running = child.trouble()
+    child.stop()
+
+    assert running is None
+    assert "is not running" in (child.trouble() or "")
+
+
+def test_a_child_that_keeps_ending_is_trouble_even_while_it_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The fourth life of a child that has ended three times is not taken for health."""
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_SECONDS", 0.001)
+    lives = tmp_path / "lives"
+    lives.touch()
+    source = (
+        f"import sys; f = open({str(lives)!r}, 'a+'); f.write('x'); f.seek(0); len(f.read()) < 4 or sys.stdin.read()"
+    )
+    child = Supervised([sys.executable, "-c", source], {})
+    child.start()
+
+    wait_until(lambda: "has ended 3 times" in (child.trouble() or ""))
+    running = lives.read_text()
+    child.stop()
+
+    assert len(running) <= 4
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for at most 30 s."""
+    give_up = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
