@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import IO, Any, get_args
@@ -148,11 +149,20 @@ def delete(url: str | None, name: str, keep_answer: bool) -> None:
         click.echo(f"{name} is removed")
 
 
+class _StudyLoader(yaml.SafeLoader):
+    """YAML 1.1, except that 1e-3 is a number: that version wants a dot and a sign in it, and would read text."""
+
+
+_StudyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def _read_spec(file: IO[str] | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        spec = yaml.safe_load(file)
+        spec = yaml.load(file, _StudyLoader)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         raise click.UsageError(f"{file.name} is neither YAML nor JSON: {error}") from error
     if not isinstance(spec, dict):

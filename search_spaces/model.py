@@ -6,15 +6,61 @@ import json
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    ValidationError,
+)
+from pydantic_core import CoreSchema
 
 from .problems import HorizonTooShort, InvalidSpec, Problem
 
+_NUMBERS = frozenset({"bool", "float", "int"})
+_BRANCHES = frozenset(
+    {
+        "schema", "items_schema", "values_schema", "choices", "fields", "steps", "definitions", "json_schema",
+        "python_schema", "lax_schema", "strict_schema",
+    }
+)  # fmt: skip
+"""Where a schema of pydantic's core holds others; not the keys of a dict, which are text in JSON."""
+
+
+def _strict_numbers(schema: Any) -> Any:
+    """Copy a schema of pydantic's core with every number in it strict."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict_numbers(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    copied = {key: _strict_branch(key, part) for key, part in schema.items()}
+    return copied | {"strict": True} if schema.get("type") in _NUMBERS else copied
+
+
+def _strict_branch(key: str, part: Any) -> Any:
+    if key not in _BRANCHES:
+        return part
+    by_name = key in ("fields", "choices") and isinstance(part, dict)
+    return {name: _strict_numbers(inner) for name, inner in part.items()} if by_name else _strict_numbers(part)
+
 
 class Model(BaseModel):
-    """A frozen record whose unknown fields are errors; NaN and infinities are strings in JSON."""
+    """A frozen record whose unknown fields are errors; NaN and infinities are strings in JSON.
+
+    Numbers are numbers: neither true nor "10" is read as one, nor is 10.0 as a whole one; a whole one may stand for a
+    real one. Times and the keys of objects, which JSON writes as text, are read from it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        """Make the numbers of the model's fields strict."""
+        strict: CoreSchema = _strict_numbers(handler(source))
+        return strict
 
 
 class Message(Model):

@@ -133,6 +133,25 @@ def test_flags_win_over_the_file(etude: Etude, table: dict[str, object], tmp_pat
     assert sent[0]["budget"] == {"trials": 8}
 
 
+def test_a_number_with_an_exponent_is_a_number(etude: Etude, table: dict[str, object], tmp_path: Path) -> None:
+    """1e-3 in a file is sent as a number, and what is quoted as text."""
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "name: mine\ntask: nothing\nspace: {low: 1e-3, high: 2.5E+1, text: '1e-3', name: 1e3x, whole: 10}\n"
+    )
+    sent: list[dict[str, object]] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return says(study_view("queued"), 201)
+
+    table |= {"POST /v1/studies": keep, f"GET {MINE}": says(study_view("queued"))}
+
+    etude("submit", str(file))
+
+    assert sent[0]["space"] == {"low": 0.001, "high": 25.0, "text": "1e-3", "name": "1e3x", "whole": 10}
+
+
 def test_a_refused_spec_names_its_field(etude: Etude, table: dict[str, object]) -> None:
     """The service's words reach the person."""
     table["POST /v1/studies"] = refuses(InvalidSpec("at least 1", field="budget.trials"))
