@@ -46,12 +46,12 @@ def weights() -> list[torch.nn.Parameter]:
 def rates(optimizer: torch.optim.Optimizer, scheduler: Any, steps: int) -> list[list[float]]:
     """The LR of every group before each of `steps` updates."""
     seen = []
-    for _ in range(steps):
-        seen.append([float(group["lr"]) for group in optimizer.param_groups])
-        optimizer.step()
-        with warnings.catch_warnings():
-            # torch's own SequentialLR calls a deprecated form of step in some versions.
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings():
+        # torch's own SequentialLR calls a deprecated form of step in some versions.
+        warnings.simplefilter("ignore")
+        for _ in range(steps):
+            seen.append([float(group["lr"]) for group in optimizer.param_groups])
+            optimizer.step()
             scheduler.step()
     return seen
 
