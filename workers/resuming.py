@@ -92,6 +92,12 @@ def _load_optimizer(optimizer: Optimizer, saved: Mapping[str, Any], step: int) -
         for name, value in values.items():
             _check_belongs(name, value, parameters[place])
     optimizer.load_state_dict({"state": _copied(saved["state"]), "param_groups": _copied(groups)})
+    # torch casts what it loads to the parameter's type; NAdam's product is kept in float32 whatever that is.
+    for place, values in saved["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and not value.ndim:
+                loaded = optimizer.state[parameters[place]][name]
+                optimizer.state[parameters[place]][name] = loaded.to(value.dtype)
 
 
 def _check_belongs(name: str, value: Any, parameter: Tensor) -> None:
