@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,14 @@ class Seen:
     def may_become(self, later: Seen) -> bool:
         """Tell whether a later poll may show `later`: what has ended stands, what runs only gains."""
         if self.state != "RUNNING":
-            return repr(later) == repr(self)  # by text: a NaN is not equal to itself
+            return _written(later) == _written(self)
         pairs = ((self.params, later.params), (self.rungs, later.rungs), (self.attributes, later.attributes))
-        return all(repr({key: now.get(key) for key in then}) == repr(then) for then, now in pairs)
+        return all(_written({key: now.get(key) for key in then}) == _written(then) for then, now in pairs)
+
+
+def _written(value: Seen | dict[Any, Any]) -> str:
+    """As text, whatever the order in which the rows came: a NaN is not equal to itself."""
+    return json.dumps(asdict(value) if isinstance(value, Seen) else value, sort_keys=True, default=str)
 
 
 @dataclass
@@ -97,7 +103,8 @@ class Readers:
         self._away.set()
         yield
         polls = {reader.name: reader.polls for reader in self._all()}
-        wait_until(lambda: all(reader.polls > polls[reader.name] for reader in self._all()), RECOVERY_SECONDS)
+        # Two: the poll that is under way may have read before the outage.
+        wait_until(lambda: all(reader.polls >= polls[reader.name] + 2 for reader in self._all()), RECOVERY_SECONDS)
         self._away.clear()
 
     def end(self) -> None:
@@ -115,7 +122,7 @@ class Readers:
         """Stop reading; every poll has answered and has shown only what may be shown."""
         self.end()
         assert {reader.name: reader.faults for reader in self._all() if reader.faults} == {}
-        assert all(reader.polls >= 5 for reader in self._all())
+        assert all(reader.polls >= 3 for reader in self._all())
 
     @staticmethod
     def _complete(reader: Reader, study: str, trials: int) -> bool:

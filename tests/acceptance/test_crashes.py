@@ -90,7 +90,7 @@ def test_up_stopped_by_ctrl_c_goes_on_with_the_study_when_started_again(tmp_path
         study = client.submit(
             name="goes-on", task="digits-noisy", trials=8, horizon={"epochs": 30}, confirmation=SMALL_CONFIRMATION
         )
-        until(lambda: study.view().counts.ended >= 2)
+        until(lambda: study.view().counts.ended >= 2, 120)
         parts = descendants(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
