@@ -363,13 +363,14 @@ def _reconcile(store: Store, connection: Connection) -> None:
     """Find studies whose Optuna study, or that of their confirmation, stock Optuna has deleted under us."""
     for row in connection.execute(text(_gone_sql(store))).all():
         of_study = proposals.c.study_id == row.id
+        live: tuple[str, ...] = LIVE_STUDY
         if row.searched:  # the confirmation alone is gone
             connection.execute(delete(proposals).where(of_study, proposals.c.purpose != "search"))
             column, live = studies.c.confirmation_study_id, ("confirming", "confirming_paused")
         else:
             connection.execute(delete(rung_values).where(rung_values.c.study_id == row.id))
             connection.execute(delete(proposals).where(of_study))
-            column, live = studies.c.optuna_study_id, LIVE_STUDY
+            column = studies.c.optuna_study_id
         _move(store, connection, row.name, "failed", live, REMOVED_OUTSIDE)
         connection.execute(update(studies).where(studies.c.id == row.id).values({column: None}))
 
