@@ -1,4 +1,4 @@
-"""`python -m workers`: train trials until SIGTERM or Ctrl-C, which give the trial in hand back."""
+"""`python -m workers`: train trials until SIGTERM or Ctrl-C, which give the trials in hand back."""
 
 from __future__ import annotations
 
@@ -7,40 +7,83 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 from types import FrameType
 
 import torch
 
+from etude.task import Task
 from etude.work import HttpVerbs
 from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import Verbs
 
+from .bench import Choose, alone
+from .checkpoints import Checkpoints
+from .crew import LOOK_SECONDS, Crew, command_for, devices_of, stop_with_parent
 from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
+from .packing.measure import packed
+from .periodic import repeating
 from .settings import WorkerSettings
 from .tasks import TASKS, named
 from .timing import Backoff, Stop, Timing
+
+AUTO = "auto"
+MOST_SLOTS = 1024
+"""As many as a worker may announce."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when asked to stop or drained, 1 when the store or the service refuses the worker."""
     flags = _parser().parse_args(arguments)
     write_to_stderr()
-    torch.set_num_threads(flags.threads)
     settings = WorkerSettings()
     timing = Timing(lease=settings.lease_seconds, drain=flags.drain)
     stop = Stop(timing.grace)
     stop_on_signals(stop)
+    if flags.with_parent:
+        stop_with_parent(stop.ask)
     log = bind(ROOT, worker=flags.name)
     try:
         tasks = named(flags.tasks.split(","))
-        verbs = verbs_when_there(settings, stop, log)
-        if verbs is not None:
-            Worker(flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.device).work()
+        if len(flags.devices) > 1:
+            Crew(_commands(flags), stop, log).work()
+        else:
+            with repeating(lambda: end_if_overdue(stop, log), LOOK_SECONDS, "overdue"):
+                _work(flags, tasks, settings, timing, stop, log)
     except Problem as problem:
         log.warning("refused", code=problem.code, detail=str(problem))
         return 1
     return 0
+
+
+def _work(
+    flags: argparse.Namespace, tasks: dict[str, type[Task]], settings: WorkerSettings, timing: Timing, stop: Stop,
+    log: Log,
+) -> None:  # fmt: skip
+    torch.set_num_threads(flags.threads)
+    checkpoints = Checkpoints(settings.checkpoints_url, seconds=settings.checkpoint_seconds)
+    verbs = verbs_when_there(settings, stop, log)
+    if verbs is None:
+        return
+    Worker(
+        flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choice_of(flags.pack),
+        checkpoints=checkpoints,
+    ).work()  # fmt: skip
+
+
+def choice_of(pack: int | None) -> Choose:
+    """Return what decides how many trials of a task are packed: at most so many; None: as many as are fastest."""
+    return alone if pack == 1 else partial(packed, most=pack)
+
+
+def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
+    """Return the command of each device's worker, by the worker's name."""
+    shared = ["--tasks", flags.tasks, "--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
+    if flags.drain is not None:
+        shared += ["--drain", str(flags.drain)]
+    names = {device: f"{flags.name}-{device}" for device in flags.devices}
+    return {name: command_for(name, device, shared) for device, name in names.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,10 +91,34 @@ def _parser() -> argparse.ArgumentParser:
     default = f"{socket.gethostname()}-{os.getpid()}"
     parser.add_argument("--name", default=default, help="how studies and logs call it (default: host and pid)")
     parser.add_argument("--tasks", default=",".join(TASKS), help="names of the tasks to offer (default: all)")
-    parser.add_argument("--device", default="cpu", help="where to train, as torch names it (default: cpu)")
+    parser.add_argument(
+        "--devices", type=_devices, default=["cpu"], metavar="all|cpu|cuda:0,...",
+        help="where to train, one process for each device; all: every GPU, or the CPU if there is none (default: cpu)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pack", type=_pack, metavar="N|auto",
+        help="train at most N trials at once as one computation; 1: never; auto: as many as are fastest, measured "
+        "(default: auto)",
+    )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")
+    parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     return parser
+
+
+def _devices(text: str) -> list[str]:
+    try:
+        return devices_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _pack(text: str) -> int | None:
+    if text == AUTO:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_SLOTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {AUTO} nor a number from 1 to {MOST_SLOTS}")
+    return int(text)
 
 
 def verbs_when_there(settings: WorkerSettings, stop: Stop, log: Log) -> Verbs | None:
@@ -93,6 +160,13 @@ def stop_on_signals(stop: Stop) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+
+
+def end_if_overdue(stop: Stop, log: Log) -> None:
+    """End the process when the grace period is over: its trials are given back, whatever a step still does."""
+    if stop.grace_left <= 0:
+        log.warning("overdue", reason="a step or a call has outlasted the grace period")
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from etude.task import Task
 from search_spaces.work import ClaimedTask, Packing, TaskVersion
 
-from .engine import Attempt, Engine
+from .engine import Attempt, Engine, TrainingState
 from .failures import reason_of
 from .log import Log
 from .solo import Solo
@@ -60,6 +60,10 @@ class Station:
         """Trials that it can still take."""
         return max(0, self.engine.size - len(self.engine.attempts))
 
+    def spend(self, seconds: float, attempts: Collection[Attempt]) -> None:
+        """Note that these trials had so long together."""
+        self.spent += seconds / len({attempt.claimed.study for attempt in attempts})
+
     @property
     def offered(self) -> Packing:
         """What the worker says of it: as chosen, or smaller since memory ran out."""
@@ -107,6 +111,16 @@ class Bench:
         for station in self.busy:
             if attempt in station.engine.attempts:
                 self._leave(station, attempt)
+
+    def state(self, attempt: Attempt) -> TrainingState | None:
+        """Return where a trial stands; None where it has made no update, or where its engine cannot say."""
+        for station in self.busy:
+            if attempt in station.engine.attempts:
+                try:
+                    return station.engine.state(attempt)
+                except Exception as error:  # noqa: BLE001 -- it is given back without, and nothing else is lost
+                    self._log.warning("state_not_taken", task=station.version.name, reason=reason_of(error))
+        return None
 
     def turn(self) -> Station:
         """Return the station whose turn it is: the one that had least time for each of its studies."""

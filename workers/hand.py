@@ -11,21 +11,23 @@ from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import FinishItem, ItemAnswer, ReleaseItem, ReportItem
 
 from .engine import Attempt
-from .held import RELEASED, HeldTrial, at_rung
+from .held import RELEASED, HeldTrial
 from .link import Link
 from .log import bind
+from .saving import Saving
 from .timing import Backoff, Stop, Timing
 
 Item = TypeVar("Item", ReportItem, FinishItem, ReleaseItem)
-Save = Callable[[Attempt], str | None]
-"""Save where a trial stands; the address, or None where there is nothing to save or no place for it."""
 
 
 class Hand:
     """The trials in training, and those that have ended here and whose finish is not yet acknowledged."""
 
-    def __init__(self, link: Link, stop: Stop, timing: Timing, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, link: Link, saving: Saving, stop: Stop, timing: Timing, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._link = link
+        self._saving = saving
         self._stop = stop
         self._timing = timing
         self._clock = clock
@@ -47,11 +49,12 @@ class Hand:
         return len(self._training)
 
     def take(self, attempt: Attempt) -> None:
-        """Hold a claimed trial."""
+        """Hold a claimed trial, with the state from which it goes on, if it has one."""
         if not self._training:
             self._shared_at = self._clock()
         held = self._training[attempt] = HeldTrial(attempt, self._link.worker, self._timing)
         self.claimed += 1
+        self._saving.begin(attempt)
         claimed, start = attempt.claimed, attempt.steps_done or None
         held.log.info("claimed", purpose=claimed.purpose, steps=claimed.horizon_steps, start=start)
 
@@ -73,22 +76,19 @@ class Hand:
         return elapsed
 
     def keep(self, attempts: Iterable[Attempt]) -> None:
-        """Take new evaluations as reports."""
-        trials = [self._training[attempt] for attempt in attempts]
-        for held in trials:
+        """Take new evaluations as reports; at a rung the trial's state is saved from time to time."""
+        for held in (self._training[attempt] for attempt in attempts):
             held.keep()
-        # The last reports go with the finish.
-        self._at_rung = self._at_rung or at_rung([held for held in trials if not held.attempt.complete])
+            # The last reports go with the finish.
+            if held.is_at_rung and not held.attempt.complete:
+                self._at_rung = True
+                self._saving.save_if_due(held)
 
     def end(self, attempts: Iterable[Attempt]) -> None:
         """Note that trainings have ended by themselves: their finish is due. One that was lost is left to its owner."""
         for attempt in attempts:
             if self._training[attempt].ended is None:
                 self._ended.append(self._training.pop(attempt))
-
-    def note_checkpoint(self, attempt: Attempt, address: str) -> None:
-        """Have the store told where the trial's state is saved, with the next verb."""
-        self._training[attempt].checkpoint = address
 
     def speak(self) -> None:
         """Finish what has ended, and report at a rung or when the oldest report has waited long enough.
@@ -111,7 +111,7 @@ class Hand:
         gone = [held for held in self._training.values() if held.ended is not None]
         for held in gone:
             del self._training[held.attempt]
-            held.log_end(str(held.ended))
+            self._put_down(held, str(held.ended))
         return [held.attempt for held in gone]
 
     def finish_all(self) -> None:
@@ -119,13 +119,13 @@ class Hand:
         if self._ended:
             self._until_answered(self._finish)
 
-    def give_back(self, save: Save) -> None:
+    def give_back(self) -> None:
         """Finish what has ended and release the rest with its state saved, within the grace period."""
-        for attempt, held in self._training.items():
+        for held in self._training.values():
             if self._stop.is_late:
                 break
             if held.ended is None:
-                held.checkpoint = save(attempt) or held.checkpoint
+                self._saving.save(held)
         with self._giving_back:
             self.finish_all()
             self._report_saved()
@@ -152,7 +152,11 @@ class Hand:
         self._exchange(trials, [held.finish() for held in trials], self._link.finish)
         self._ended = []
         for held in trials:
-            held.log_end(held.ended or held.outcome)
+            self._put_down(held, held.ended or held.outcome)
+
+    def _put_down(self, held: HeldTrial, event: str) -> None:
+        self._saving.gone(held, event)
+        held.log_end(event)
 
     def _report_if_due(self) -> None:
         trials = [held for held in self._training.values() if held.unsent and held.ended is None]
@@ -185,6 +189,8 @@ class Hand:
     ) -> None:
         for held, item, answer in zip(trials, items, verb(items), strict=True):
             held.acknowledge(item)
+            if not isinstance(item, FinishItem):
+                self._saving.acknowledged(held.claimed, item.checkpoint)
             held.take(answer)
 
     def _renew_old(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypedDict
 
@@ -43,9 +42,19 @@ class HeldTrial:
         """The worker's time that the store has not been told of."""
         self.checkpoint: str | None = None
         """Where the latest state is saved, until the store knows it."""
-        self.prolonged = self._claimed_at = time.monotonic()
+        self.prolonged = self.claimed_at = time.monotonic()
         self.lease_seconds = self._lease_seconds(timing.lease)
         self._key = Key(study=claimed.study, number=claimed.number, lease=claimed.lease)
+
+    @property
+    def began_at(self) -> int:
+        """The step at which this attempt has begun."""
+        return self.attempt.start["step"] if self.attempt.start else 0
+
+    @property
+    def is_at_rung(self) -> bool:
+        """Whether it stands at a step where trials are compared."""
+        return self.attempt.steps_done in self.claimed.rungs
 
     @property
     def lease_age(self) -> float:
@@ -78,7 +87,7 @@ class HeldTrial:
 
     def log_end(self, event: str) -> None:
         """Write the trial's last event."""
-        attempt, seconds = self.attempt, time.monotonic() - self._claimed_at
+        attempt, seconds = self.attempt, time.monotonic() - self.claimed_at
         self.log.info(event, steps=attempt.steps_done, value=attempt.value, reason=attempt.reason, seconds=seconds)
 
     @property
@@ -88,6 +97,11 @@ class HeldTrial:
             return "complete"
         return DIVERGED if self.attempt.error == DIVERGED else "failed"
 
+    @property
+    def _resumed(self) -> int | None:
+        """What the store is told of a trial that was saved before."""
+        return self.began_at if self.claimed.checkpoint is not None else None
+
     def held(self) -> Held:
         """The item that prolongs the lease."""
         return Held(**self._key)
@@ -95,8 +109,9 @@ class HeldTrial:
     def report(self) -> ReportItem:
         """The item with all reports kept."""
         return ReportItem(
-            **self._key, reports=self.unsent, checkpoint=self.checkpoint, worker_seconds=max(0.0, self.seconds_owed)
-        )
+            **self._key, reports=self.unsent, checkpoint=self.checkpoint, resumed_step=self._resumed,
+            worker_seconds=max(0.0, self.seconds_owed),
+        )  # fmt: skip
 
     def finish(self) -> FinishItem:
         """The item that ends the trial, with the reports not yet sent."""
@@ -105,19 +120,17 @@ class HeldTrial:
         return FinishItem(
             **self._key, state="complete" if complete else "failed", value=attempt.value if complete else None,
             steps_done=attempt.steps_done, error=attempt.error, metrics=attempt.metrics if complete else {},
-            reports=self.unsent, worker_seconds=max(0.0, self.seconds_owed),
+            reports=self.unsent, resumed_step=self._resumed, worker_seconds=max(0.0, self.seconds_owed),
         )  # fmt: skip
 
     def release(self) -> ReleaseItem:
         """The item that gives the trial back, to go on from its latest checkpoint."""
-        return ReleaseItem(**self._key, checkpoint=self.checkpoint, worker_seconds=max(0.0, self.seconds_owed))
+        return ReleaseItem(
+            **self._key, checkpoint=self.checkpoint, resumed_step=self._resumed,
+            worker_seconds=max(0.0, self.seconds_owed),
+        )  # fmt: skip
 
     def _lease_seconds(self, told: float) -> float:
         # The store may grant less than this worker is told; its clock may also differ from ours, hence the bounds.
         left = (self.claimed.lease_expires_at - datetime.now(UTC)).total_seconds()
         return max(min(told, left), told / 10)
-
-
-def at_rung(trials: Sequence[HeldTrial]) -> bool:
-    """Tell whether one of the trials stands at a step where it is compared."""
-    return any(trial.attempt.steps_done in trial.claimed.rungs for trial in trials)

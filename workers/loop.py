@@ -11,12 +11,14 @@ from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import Announcement, TaskVersion, Verbs
 
 from .bench import Bench, Choose, Station, alone
+from .checkpoints import Checkpoints
 from .claiming import Claims
 from .engine import Attempt
 from .hand import Hand
 from .link import Link
 from .log import bind
 from .periodic import repeating
+from .saving import Saving
 from .timing import Backoff, Stop, Timing
 
 
@@ -33,9 +35,13 @@ class Worker:
         timing: Timing | None = None,
         device: str = "cpu",
         choose: Choose = alone,
+        checkpoints: Checkpoints | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Offer `tasks` on `device`; `choose` decides how each is trained, `clock` measures worker-seconds."""
+        """Offer `tasks` on `device`; `choose` decides how each is trained, `clock` measures worker-seconds.
+
+        Without `checkpoints` a trial that was given back begins again.
+        """
         self.timing = timing or Timing()
         self.stop = stop or Stop(self.timing.grace)
         self._device = device
@@ -46,7 +52,7 @@ class Worker:
             TaskVersion(name=offered.name, version=offered.version) for offered in self._offers if offered.available
         ]
         self._bench = Bench(tasks, device, choose, self._log)
-        self._hand = Hand(self._link, self.stop, self.timing, clock)
+        self._hand = Hand(self._link, Saving(self._bench, checkpoints), self.stop, self.timing, clock)
         self._claims = Claims(self._link, self._hand, self._bench, self._versions, self.timing)
         self._packings = self._bench.packings
         self._announcement = self._announced()
@@ -67,7 +73,7 @@ class Worker:
                 repeating(self._hand.look_after, look_seconds, "leases"),
             ):
                 self._claim_and_train()
-                self._hand.give_back(lambda _attempt: None)
+                self._hand.give_back()
         finally:
             self._link.close()
         self._log.info("stopped", asked=self.stop.asked)
@@ -129,7 +135,7 @@ class Worker:
         before = {attempt: attempt.steps_done for attempt in station.engine.attempts}
         stopped = self._advance(station)
         seconds = self._hand.share({attempt: max(0, attempt.steps_done - done) for attempt, done in before.items()})
-        station.spent += seconds / len({attempt.claimed.study for attempt in before})
+        station.spend(seconds, before)
         self._hand.keep(attempt for attempt in stopped if attempt.error is None)
         ended = [attempt for attempt in stopped if attempt.complete or attempt.error is not None]
         self._hand.end(ended)

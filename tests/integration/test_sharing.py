@@ -10,10 +10,15 @@ from sqlalchemy import create_engine, text
 
 from search_spaces.work import Announcement
 from store import Store, open_store
-from store.studies import change_state, get_study, set_priority
+from store.proposals import history
+from store.studies import change_state, get_study, own, set_priority
 from store.verbs import SqlVerbs
 from tests.chaos import wait_until
+from tests.engines import Clock, Counting, chosen
 from tests.studies import add_proposals, claim, finish, run_study
+from tests.wire import Wire, work
+from workers.engine import Attempt, Interrupted
+from workers.timing import Stop
 
 
 def connections(url: str) -> int:
@@ -87,6 +92,29 @@ def pass_time(store: Store, seconds: float) -> None:
         for column in ("claimed_at", "finished_at"):
             connection.execute(text(f"UPDATE etude_proposals SET {column} = {column} - :by"), {"by": seconds})
         connection.execute(text("UPDATE etude_studies SET created_at = created_at - :by"), {"by": seconds})
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_two_studies_share_a_worker_that_packs(store: Store, size: int) -> None:
+    """One worker whose trials of a pack begin and end together, one study's three times as long: equal time."""
+    for name, steps in (("short", 50), ("long", 150)):
+        run_study(store, name, budget={"trials": 300}, horizon={"steps": steps}, pruner={"kind": "none"})
+        add_proposals(store, name, count=200)
+    clock, stop = Clock(), Stop()
+
+    class Until(Counting):
+        def advance(self, interrupted: Interrupted) -> list[Attempt]:
+            if clock.now >= 600.0:
+                stop.ask()
+                return []
+            return super().advance(interrupted)
+
+    work(Wire(SqlVerbs(store)), stop=stop, clock=clock, choose=chosen(size, lambda task: Until(size, clock)))
+
+    spent = {live.name: sum(trial.worker_seconds for trial in history(store, live.study_id))
+             for live in own(store, "tests", 60)}  # fmt: skip
+    assert spent["short"] + spent["long"] == pytest.approx(600.0)
+    assert spent["short"] == pytest.approx(spent["long"], rel=0.2)
 
 
 def test_a_higher_priority_goes_first(store: Store) -> None:

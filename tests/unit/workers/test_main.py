@@ -19,9 +19,10 @@ from store import Store
 from store.proposals import Past, history
 from store.studies import own, submit
 from store.verbs import SqlVerbs
+from store.workers import list_workers
 from tests.small_task import CANDIDATE
 from tests.studies import add_proposals
-from workers.__main__ import open_verbs
+from workers.__main__ import main, open_verbs
 from workers.settings import WorkerSettings
 from workers.tasks.digits import DigitsMlp
 
@@ -45,6 +46,7 @@ def only_trial(store: Store) -> Past:
 def worker(url: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """A worker process on the store at `url`, killed when the test is over."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
+    environment["ETUDE_CHECKPOINTS"] = "memory://checkpoints"
     process = subprocess.Popen(
         [sys.executable, "-m", "workers", "--name", "w1", "--tasks", "digits-mlp", *flags],
         env=environment | {"ETUDE_DATABASE_URL": url},
@@ -62,13 +64,13 @@ def test_a_worker_drains_its_store(store: Store) -> None:
     """The process trains what there is, logs each transition, and ends by itself with 0."""
     digits_study(store, steps=34)
 
-    with worker(store.url, "--drain", "0") as process:
+    with worker(store.url, "--drain", "0", "--pack", "1") as process:
         _, log = process.communicate(timeout=120)
 
     assert process.returncode == 0, log
     assert only_trial(store).state == "complete"
     assert [line.split("event=")[1].split()[0] for line in log.splitlines()] == [
-        "started", "claimed", "complete", "stopped"
+        "started", "claimed", "opened", "complete", "stopped"
     ]  # fmt: skip
 
 
@@ -77,10 +79,10 @@ def test_a_signal_gives_the_trial_back(store: Store, number: signal.Signals) -> 
     """Told to end in the middle of a trial, the process releases it and ends with 0."""
     digits_study(store, steps=10_000_000)
 
-    with worker(store.url) as process:
+    with worker(store.url, "--pack", "1") as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "event=claimed" in line:
+            if "event=opened" in line:
                 break
         process.send_signal(number)
         _, log = process.communicate(timeout=60)
@@ -88,6 +90,31 @@ def test_a_signal_gives_the_trial_back(store: Store, number: signal.Signals) -> 
     assert process.returncode == 0, log
     assert "event=released" in log
     assert only_trial(store).state == "proposed"
+
+
+def test_a_worker_packs_what_it_measures(store: Store) -> None:
+    """By default it tries how many trials of the task are fastest at once, says so, and trains them."""
+    digits_study(store, steps=34)
+
+    with worker(store.url, "--drain", "0") as process:
+        _, log = process.communicate(timeout=200)
+
+    offered = list_workers(store)[0].tasks[0].packing
+    assert process.returncode == 0, log
+    assert only_trial(store).state == "complete"
+    assert offered.reason not in (None, "not measured yet")
+    assert "failed" not in str(offered.reason)
+    assert f"size={offered.size} " in log
+
+
+@pytest.mark.parametrize("flags", [("--pack", "0"), ("--pack", "many"), ("--devices", "cuda:99"), ("--devices", "tpu")])
+def test_flags_that_mean_nothing(flags: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A size or a device that there cannot be is refused before anything starts, with status 2."""
+    with pytest.raises(SystemExit) as refused:
+        main(list(flags))
+
+    assert refused.value.code == 2
+    assert flags[1] in capsys.readouterr().err
 
 
 def test_a_service_wins_over_a_database() -> None:
