@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
@@ -38,6 +38,11 @@ from store.workers import offers
 from .. import deps
 from ..storable import may_be_unstorable
 
+CLAIMS_AT_ONCE = 1
+"""Claims wait for one another at the study's row in any case."""
+VERBS_AT_ONCE = 6
+"""Of each other verb: fewer than the connections of the pool, so that pages are read meanwhile."""
+
 
 class VerbRoute(APIRoute):
     """A route that reads its model from the body's JSON and writes the answer's, with nothing in between.
@@ -49,13 +54,17 @@ class VerbRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
         by_the_framework = super().get_route_handler()
+        # What waits for its turn waits here, where it holds no thread and no connection.
+        turns = CapacityLimiter(CLAIMS_AT_ONCE if self.name == "claim" else VERBS_AT_ONCE)
         model: type[BaseModel] = get_type_hints(self.endpoint)["request"]
 
         async def answer(request: Request) -> Response:
             message = _plainly_right(model, request, await request.body())
             if message is None:
                 return await by_the_framework(request)
-            answered: BaseModel = await run_in_threadpool(self.endpoint, message, request.app.state.verbs)
+            answered: BaseModel = await to_thread.run_sync(
+                self.endpoint, message, request.app.state.verbs, limiter=turns
+            )
             return Response(answered.model_dump_json(), media_type="application/json")
 
         return answer
