@@ -71,8 +71,8 @@ def test_a_broken_study_holds_up_no_other(steps: list[str]) -> None:
 
 
 def test_an_outage_is_waited_through(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the store is away nothing is done but waiting; then the work goes on, and at the end all is given up."""
-    answers: list[Any] = [StoreUnavailable("away"), StoreUnavailable("away"), [live("sound")], []]
+    """While the store is away nothing is done but waiting, up to 5 s; then the work goes on, and all is given up."""
+    answers: list[Any] = [*(StoreUnavailable("away") for _ in range(5)), [live("sound")], []]
 
     def own(*_: object) -> list[LiveStudy]:
         answer = answers.pop(0)
@@ -81,12 +81,12 @@ def test_an_outage_is_waited_through(steps: list[str], monkeypatch: pytest.Monke
         return cast("list[LiveStudy]", answer)
 
     monkeypatch.setattr(module, "own", own)
-    stop = Stop(4)
+    stop = Stop(7)
 
     Coordinator(NO_STORE).work(stop)
 
     assert steps == ["sound", "disowned"]
-    assert stop.pauses == [OUTAGE_SECONDS, OUTAGE_SECONDS, 0.2, 0.4]
+    assert stop.pauses == [0.4, 0.8, 1.6, 3.2, OUTAGE_SECONDS, 0.2, 0.4]
 
 
 def test_idle_rounds_come_less_and_less_often(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
