@@ -113,8 +113,9 @@ class FinetuneDigits(Task):
 @lru_cache(maxsize=64)
 def backbone(seed: int, device: str) -> Weights:
     """Return the convolutions' weights after training on 0 to 4: a function of the seed, computed once a process."""
-    with torch.random.fork_rng(), torch.enable_grad():
-        torch.manual_seed(seed)
+    # Weights are drawn on the CPU: the generators of devices are left alone.
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.default_generator.manual_seed(seed)
         model = FineTuned().to(device)
         optimizer = torch.optim.Adam(model.parameters(), lr=PRETRAINING_LR)
         for epoch in range(PRETRAINING_EPOCHS):
