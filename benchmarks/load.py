@@ -55,7 +55,6 @@ def main() -> None:
     parser.add_argument("--finished", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=10, help="length of a window")
     parser.add_argument("--windows", type=int, default=3)
-    parser.add_argument("--pruned", action="store_true", help="trials are as good as it happens: most are pruned")
     given = parser.parse_args()
     server = Postgres()
     try:
@@ -70,7 +69,7 @@ def main() -> None:
                   + "|---" * 11 + "|")  # fmt: skip
             for pace in given.paces:
                 for workers in given.workers:
-                    crowd = Crowd(given.way, address, workers, pace, parts, improving=not given.pruned)
+                    crowd = Crowd(given.way, address, workers, pace, parts)
                     print(crowd.measure(given.windows, given.seconds), flush=True)
     finally:
         server.remove()
@@ -132,11 +131,8 @@ def _wait_ready(url: str) -> None:
 class Crowd:
     """So many workers at one pace, measured in windows."""
 
-    def __init__(
-        self, way: Way, address: str, workers: int, pace: float, parts: dict[str, list[int]], *, improving: bool = True
-    ) -> None:
+    def __init__(self, way: Way, address: str, workers: int, pace: float, parts: dict[str, list[int]]) -> None:
         self.way, self.address, self.size, self.pace, self.parts = way, address, workers, pace, parts
-        self.improving = improving
         self.seen = Seen()
 
     def measure(self, windows: int, seconds: float) -> str:
@@ -147,7 +143,7 @@ class Crowd:
         study = "paced" if self.pace else "flat"
         threads = []
         for place in range(self.size):
-            worker = Worker(self._verbs(), f"w{place}", study, self.pace, self.seen, stop, self.improving)
+            worker = Worker(self._verbs(), f"w{place}", study, self.pace, self.seen, stop)
             threads.append(threading.Thread(target=worker.work, args=(phases.uniform(0, spread),)))
         for thread in threads:
             thread.start()
