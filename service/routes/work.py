@@ -40,8 +40,8 @@ from ..storable import may_be_unstorable
 
 CLAIMS_AT_ONCE = 1
 """Claims wait for one another at the study's row in any case."""
-VERBS_AT_ONCE = 6
-"""Of each other verb: fewer than the connections of the pool, so that pages are read meanwhile."""
+VERBS_AT_ONCE = 10
+"""Of each other verb: as many as the pool has connections; more threads would only wait for one."""
 
 
 class VerbRoute(APIRoute):
