@@ -62,8 +62,10 @@ def demo(trials: int, workers: int) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def worker(arguments: tuple[str, ...]) -> None:
-    """Start one worker here; ARGUMENTS are those of `python -m workers`, such as --name.
+    """Start one worker here; ARGUMENTS are those of `python -m workers`: --name, --tasks, --devices, --pack and more.
 
+    `--devices all` starts one process for each GPU. `--pack 1` trains one trial after another; without it the worker
+    measures how many trials of a task are fastest at once.
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """
     _become("workers", *arguments)
