@@ -1,10 +1,10 @@
 """`python -m workers.resolution digits-noisy`: how finely a task tells schedules apart.
 
-One optimizer with several families of schedules: each family's learning rate is tuned on seed 0, by half decades, then
-by quarters about the best. At its best rate each family is trained on fresh seeds. The noise of the task is the
-standard deviation of the decision metric over these seeds at the best family; its resolution is the distance between
-the best family's mean and the worst's, in units of that noise. Under 3 the task is a smoke test: most comparisons on
-it are of seeds.
+One optimizer with several families of schedules: each family's learning rate is tuned by its mean over three seeds,
+by half decades, then by quarters about the best. At its best rate each family is trained on fresh seeds. The noise of
+the task is the standard deviation of the decision metric over these seeds at the best family; its resolution is the
+distance between the best family's mean and the worst's, in units of that noise. Under 3 the task is a smoke test:
+most comparisons on it are of seeds.
 
 What was trained is kept in a file, line by line: the command goes on where it was stopped.
 """
@@ -40,7 +40,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "wsd": {"kind": "wsd", "decay_fraction": 0.2},
     "one_cycle": {"kind": "one_cycle"},
 }
-TUNING_SEED = 0
 SMOKE = 3.0
 """A task whose resolution is less is a smoke test."""
 EXPONENTS = {"sgd": range(-12, 1, 2), "adagrad": range(-10, 3, 2)}
@@ -52,7 +51,7 @@ MOST_RATES = 16
 """Of a family: beyond that its best rate may stay at an edge."""
 
 Tuned = dict[int, float]
-"""What a family's learning rates ended with on the tuning seed, lower being better, by exponent."""
+"""What a family's learning rates ended with on average over the tuning seeds, lower being better, by exponent."""
 
 
 def rate(exponent: int) -> float:
@@ -150,11 +149,11 @@ class Study:
             rows = [json.loads(line) for line in file.read_text().splitlines()]
             self._known = {row["key"]: float(row["value"]) for row in rows}
 
-    def measured(self, seeds: int) -> Resolution:
+    def measured(self, seeds: int, tuning_seeds: int = 3) -> Resolution:
         """Tune and train what is not known yet, and return the resolution over `seeds` fresh seeds."""
-        tuned = self._tune()
+        tuned = self._tune(range(tuning_seeds))
         best = {name: min(rates, key=lambda exponent: rates[exponent]) for name, rates in tuned.items()}
-        fresh = range(TUNING_SEED + 1, TUNING_SEED + 1 + seeds)
+        fresh = range(tuning_seeds, tuning_seeds + seeds)
         self._train([self._wanted(name, exponent, seed) for name, exponent in best.items() for seed in fresh])
         families = [
             Family(name, rate(exponent), tuple(self._value(self._wanted(name, exponent, seed)) for seed in fresh))
@@ -162,13 +161,14 @@ class Study:
         ]
         return Resolution(tuple(sorted(families, key=lambda family: self._sign * family.mean)))
 
-    def _tune(self) -> dict[str, Tuned]:
+    def _tune(self, seeds: range) -> dict[str, Tuned]:
         first = EXPONENTS.get(str(self._optimizer["kind"]), OTHER_EXPONENTS)
         tuned: dict[str, Tuned] = {name: {} for name in FAMILIES}
         while tries := [(name, exponent) for name in FAMILIES for exponent in to_try(tuned[name], first)]:
-            self._train([self._wanted(name, exponent, TUNING_SEED) for name, exponent in tries])
+            self._train([self._wanted(*tried, seed) for tried in tries for seed in seeds])
             for name, exponent in tries:
-                tuned[name][exponent] = self._sign * self._value(self._wanted(name, exponent, TUNING_SEED))
+                ends = [self._value(self._wanted(name, exponent, seed)) for seed in seeds]
+                tuned[name][exponent] = self._sign * statistics.fmean(ends)
         return tuned
 
     def _wanted(self, family: str, exponent: int, seed: int) -> Wanted:
@@ -220,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
         task = kind(json.loads(flags.params), flags.device)
         file = flags.directory / f"{name}.jsonl"
         study = Study(task, json.loads(flags.optimizer), flags.epochs or task.epochs, file, packs=flags.packed)
-        sys.stdout.write(written(task, study.measured(flags.seeds)) + "\n")
+        sys.stdout.write(written(task, study.measured(flags.seeds, flags.tuning_seeds)) + "\n")
     return 0
 
 
@@ -232,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", default="{}", help="of the task, in JSON")
     parser.add_argument("--epochs", type=int, help="of each training (default: the task's)")
     parser.add_argument("--seeds", type=int, default=10, help="fresh seeds a family (default: 10)")
+    parser.add_argument("--tuning-seeds", type=int, default=3, help="seeds that tune the rates (default: 3)")
     parser.add_argument("--device", default="cpu", help="where to train, as torch names it (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--packed", action="store_true", help="many at once, where that is faster")

@@ -78,17 +78,17 @@ class Attention(nn.Module):
         super().__init__()
         self.asked = nn.Linear(WIDTH, 3 * WIDTH)
         self.out = nn.Linear(WIDTH, WIDTH)
-        later = torch.full((CONTEXT, CONTEXT), -math.inf).triu(diagonal=1)
+        later = torch.ones(CONTEXT, CONTEXT, dtype=torch.bool).triu(diagonal=1)
         self.register_buffer("later", later, persistent=False)
-        """Added to the scores, it hides what comes later."""
+        self.later: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., 32, 64) to the same shape."""
         parts = (part.unflatten(-1, (HEADS, -1)).transpose(-2, -3) for part in self.asked(x).chunk(3, dim=-1))
         queries, keys, values = parts
         # Written out: torch's fused attention has no rule for vmap on a CPU, and at 32 characters it is no faster.
-        scores = queries @ keys.transpose(-1, -2) / math.sqrt(WIDTH // HEADS) + self.later
-        seen = scores.softmax(dim=-1) @ values
+        scores = queries @ keys.transpose(-1, -2) / math.sqrt(WIDTH // HEADS)
+        seen = scores.masked_fill(self.later, -math.inf).softmax(dim=-1) @ values
         out: Tensor = self.out(seen.transpose(-2, -3).flatten(-2))
         return out
 

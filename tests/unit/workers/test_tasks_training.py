@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functional_call, stack_module_state, vmap
 
 from etude.task import Split, Task, example_count, judged_by_examples, offer
 from search_spaces.candidate import Candidate
 from search_spaces.work import OfferedTask
 from service.submission import check_params
+from workers.packing.layout import NotPackable
+from workers.packing.probe import check_packing
 from workers.tasks import TASKS
 from workers.tasks.cifar10 import Cifar10Resnet
 from workers.tasks.images import ImageTask, synthetic
@@ -46,9 +47,10 @@ class Tried:
 
 
 def small(task: type[ImageTask]) -> type[ImageTask]:
-    """The task on 480 synthetic images for training and validation, 40 for the test."""
+    """The task on 480 synthetic images for training and validation, 40 for the test, 16 a batch."""
     made = synthetic(task)
     made.counts = (480, 40)
+    made.batch_size = 16
     return made
 
 
@@ -61,8 +63,8 @@ TRIED = [
     Tried(TASKS["charlm"], {}, "adam", 0.01, 15),
     Tried(TASKS["noisy-quadratic"], {"examples": 4}, "sgd", 0.5, 40),
     Tried(small(MnistCnn), {}, "adam", 0.003, 60),
-    Tried(small(Cifar10Resnet), {"norm": "group"}, "adam", 0.001, 16),
-    Tried(small(Cifar10Resnet), {"norm": "batch"}, "adam", 0.001, 16),
+    Tried(small(Cifar10Resnet), {"norm": "group"}, "adam", 0.001, 40),
+    Tried(small(Cifar10Resnet), {"norm": "batch"}, "adam", 0.001, 40),
 ]
 every_task = pytest.mark.parametrize("tried", TRIED, ids=str)
 
@@ -91,7 +93,7 @@ def test_it_learns_and_leaves_the_test_split_alone(tried: Tried, monkeypatch: py
     training = Training(task, tried.candidate, horizon_steps=tried.steps, seed=0)
     *_, last = training.evaluations(lambda: False)
 
-    assert float(sum(losses[-3:])) / 3 < 0.98 * float(losses[0])
+    assert float(sum(losses[-10:])) / 10 < 0.98 * float(losses[0])
     assert last.further.keys() == {f"validation_{name}" for name in task.further_metrics}
     assert set(asked) == {"validation"}
 
@@ -140,28 +142,14 @@ def test_the_same_seed_gives_the_same_start(tried: Tried) -> None:
 
 
 @every_task
-def test_many_trials_are_judged_at_once(tried: Tried) -> None:
-    """Under vmap over stacked models the metrics are those of each model alone."""
+def test_it_packs_unless_its_gradients_are_sparse(tried: Tried) -> None:
+    """Losses, gradients, buffers and metrics of many trials at once are those of each alone, to 1e-9 in float64."""
     if tried.task.sparse_gradients:
-        pytest.skip("sparse gradients are not packed")
-    task = tried.made()
-    models = [task.model(0).eval() for _ in range(2)]
-    with torch.no_grad():
-        for model in models[1:]:
-            for parameter in model.parameters():
-                parameter.mul_(1.1)
-    batch = next(iter(task.examples("validation")))
-    state = stack_module_state(models)
+        with pytest.raises(NotPackable, match="sparse"):
+            check_packing(tried.made(), "forward")
+        return
 
-    def judged(*state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return task.metrics(lambda *inputs: functional_call(models[0], state, inputs), batch)
-
-    with torch.no_grad():
-        together = vmap(judged)(*state)
-        alone = [task.metrics(model, batch) for model in models]
-
-    for name, values in together.items():
-        torch.testing.assert_close(values, torch.stack([each[name] for each in alone]), rtol=1e-4, atol=1e-5)
+    check_packing(tried.made(), "forward")
 
 
 @pytest.mark.parametrize("name", TASKS)
