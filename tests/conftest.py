@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 
 from store import Store, open_store
 from tests.postgres import Postgres
+
+# Before torch is imported, here and in the processes of tests: several threads wait for one another at each of many
+# small operations, for ever so long where other processes want the cores too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _numbers = itertools.count()
 
