@@ -26,7 +26,7 @@ import torch
 from etude.task import Task, task_version
 from search_spaces.candidate import Candidate
 
-from .bench import alone
+from .bench import Opening, alone
 from .packing.measure import packed
 from .tasks import named
 from .trained import Wanted, train
@@ -144,6 +144,8 @@ class Study:
         self._sign = 1.0 if task.direction == "minimize" else -1.0
         self._file = file
         self._packs = packs
+        self._opening: Opening | None = None
+        """How the task is trained, chosen once there is something to train."""
         self._known: dict[str, float] = {}
         if file.is_file():
             rows = [json.loads(line) for line in file.read_text().splitlines()]
@@ -189,10 +191,12 @@ class Study:
     def _train(self, wanted: list[Wanted]) -> None:
         """Train what is not known yet; what ends in an error counts as the worst."""
         unknown = [each for each in wanted if self._key(each) not in self._known]
-        opening = packed(self._task) if self._packs and unknown else alone(self._task)
+        if not unknown:
+            return
+        self._opening = self._opening or (packed(self._task) if self._packs else alone(self._task))
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a") as kept:
-            for ended, value in train(opening.make(), self._task, unknown):
+            for ended, value in train(self._opening.make(), self._task, unknown):
                 key = self._key(ended)
                 self._known[key] = math.inf if value is None else value
                 kept.write(json.dumps({"key": key, "value": str(self._known[key])}) + "\n")
