@@ -1,0 +1,128 @@
+"""The sides: each starts its parts, gets them warm, makes the search, and says what it took."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.peers.meter import Reading, read
+from benchmarks.peers.ours import measure_ours
+from benchmarks.peers.processes import cpu_seconds, started
+from benchmarks.peers.search import Search
+from benchmarks.peers.signs import Signs, wait_until
+from benchmarks.peers.taken import Taken
+from benchmarks.peers.with_optuna import JOURNAL, prepare
+from tests.postgres import Postgres
+
+WORKERS = 2
+Measure = Callable[[Path, Search], Taken]
+
+
+def measured(name: str, folder: Path, search: Search) -> Taken:
+    """Make the search once by the side of that name, with its files in an empty folder."""
+    load = os.getloadavg()[0]
+    return SIDES[name](folder, search).named(name, load)
+
+
+def _ours_on_postgres(folder: Path, search: Search) -> Taken:
+    with _postgres() as (server, pid):
+        return measure_ours(folder, search, server, [pid])
+
+
+def _ours_on_sqlite(folder: Path, search: Search) -> Taken:
+    return measure_ours(folder, search, f"sqlite:///{folder / 'store.db'}", [])
+
+
+def _ours_alone(folder: Path, search: Search) -> Taken:
+    with _postgres() as (server, pid):
+        return measure_ours(folder, search, server, [pid], pack="1")
+
+
+def _optuna_on_postgres(folder: Path, search: Search) -> Taken:
+    with _postgres() as (server, pid):
+        return _optuna(folder, search, server, [pid])
+
+
+def _optuna_on_sqlite(folder: Path, search: Search) -> Taken:
+    return _optuna(folder, search, f"sqlite:///{folder / 'store.db'}")
+
+
+def _optuna_on_journal(folder: Path, search: Search) -> Taken:
+    return _optuna(folder, search, f"{JOURNAL}{folder / 'journal.log'}")
+
+
+def _optuna(folder: Path, search: Search, address: str, further: Sequence[int] = ()) -> Taken:
+    prepare(address)
+    return _by_processes(folder, search, "with_optuna", address, further=further)
+
+
+def _ray(folder: Path, search: Search) -> Taken:
+    return _by_processes(folder, search, "with_ray", processes=1)
+
+
+def _bare(folder: Path, search: Search) -> Taken:
+    return _by_processes(folder, search, "bare", str(WORKERS))
+
+
+SIDES: Mapping[str, Measure] = {
+    "etude-postgres": _ours_on_postgres,
+    "optuna-postgres": _optuna_on_postgres,
+    "etude-sqlite": _ours_on_sqlite,
+    "optuna-sqlite": _optuna_on_sqlite,
+    "optuna-journal": _optuna_on_journal,
+    "ray-asha": _ray,
+    "etude-one-by-one": _ours_alone,
+    "bare": _bare,
+}
+
+
+@contextmanager
+def _postgres() -> Iterator[tuple[str, int]]:
+    """A server with its defaults: its URL and its first process."""
+    server = Postgres()
+    try:
+        pid = int((server.data / "postmaster.pid").read_text().split()[0])
+        yield server.url(), pid
+    finally:
+        server.remove()
+
+
+@dataclass
+class _Moment:
+    at: float
+    cpu: float
+    reading: Reading
+
+
+def _by_processes(
+    folder: Path, search: Search, module: str, *arguments: str, processes: int = WORKERS, further: Sequence[int] = ()
+) -> Taken:
+    """Let processes of a module make the search: all begin once each is warm, and end once all are done."""
+    signs = Signs(folder)
+    began = time.time()
+    name, said = f"benchmarks.peers.{module}", search.model_dump_json()
+    commands = [
+        (folder / f"{module}-{place}.log", (name, str(folder), said, str(place), *arguments))
+        for place in range(processes)
+    ]
+    with started(commands) as parts:
+
+        def check() -> None:
+            for part in parts:
+                part.check()
+
+        def now() -> _Moment:
+            return _Moment(time.time(), cpu_seconds([*further, *(part.pid for part in parts)]), read(folder))
+
+        wait_until(lambda: len(signs.said("ready")) == WORKERS, check)
+        before = now()
+        signs.give("go")
+        wait_until(lambda: len(signs.said("done")) == processes, check)
+        after = now()
+        signs.give("end")
+    seconds = max(signs.said("done")) - before.at
+    return Taken.between(search, before.at - began, seconds, after.cpu - before.cpu, after.reading - before.reading)
