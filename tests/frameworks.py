@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import os
-import sys
 from types import ModuleType
 
-import torch
-
-KEPT: list[torch.library.Library] = []
-"""Operators live as long as the object that defined them."""
+from workers import vision
 
 
 def pytorch_lightning() -> ModuleType:
@@ -37,19 +32,6 @@ def keras() -> ModuleType:
 
 
 def _import_torchvision() -> None:
-    """Import torchvision, where it is installed, before a library does: its CUDA wheel fails beside a CPU torch.
-
-    It registers shapes for two operators that only its compiled part defines; their schemas are enough.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        return
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        KEPT.append(library)
-        importlib.import_module("torchvision")
+    """Import torchvision, where it is installed, before a library does: its CUDA wheel fails beside a CPU torch."""
+    if vision.installed():
+        vision.torchvision()
