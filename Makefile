@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARTS := .venv/.parts
 INSTALLED := .venv/.installed
 
-.PHONY: help demo up test check soak bench format clean install
+.PHONY: help demo up test check soak bench peers format clean install
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -38,6 +38,10 @@ soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optim
 
 bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
 	$(BIN)/python -m benchmarks.coordination
+
+peers: $(INSTALLED)  ## measure the same search by Étude, Optuna, Ray Tune and a bare loop (installs Ray; about 25 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
+	$(BIN)/python -m benchmarks.peers
 
 check: $(INSTALLED)  ## lint, types, import contracts
 	$(BIN)/ruff check .
