@@ -8,7 +8,7 @@ parameters and what a chain computes stay as they are; outside vmap it is the Se
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import groupby
@@ -18,18 +18,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .entropy import EntropyByHand
+
 ELEMENTWISE = (nn.ReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.Identity)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
-_by_hand: ContextVar[bool] = ContextVar("by_hand", default=False)
+Places = dict[int, Tensor]
+"""Where the gradient of a stacked parameter is wanted, (k, *shape), by the parameter's address; taken out when used."""
+
+_by_hand: ContextVar[Places | None] = ContextVar("by_hand", default=None)
 
 
 @contextmanager
-def by_hand() -> Iterator[None]:
-    """Let chains answer vmap by hand inside it."""
-    token = _by_hand.set(True)
+def by_hand(parameters: Sequence[Tensor] = (), gradients: Sequence[Tensor] = ()) -> Iterator[None]:
+    """Let chains answer vmap by hand inside it, and cross-entropies too.
+
+    Args:
+        parameters: stacked, (k, *shape) each.
+        gradients: where those of the parameters are wanted: the backward pass may write them there at once.
+    """
+    token = _by_hand.set({one.data_ptr(): place for one, place in zip(parameters, gradients, strict=False)})
     try:
-        yield
+        with EntropyByHand():
+            yield
     finally:
         _by_hand.reset(token)
 
@@ -51,7 +62,7 @@ class ChainedSequential(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the layers make of x."""
-        if not _by_hand.get():
+        if _by_hand.get() is None:
             y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return y
         for known, run in groupby(self, _is_known):
@@ -106,9 +117,14 @@ class _Chain(torch.autograd.Function):
         size = info.batch_size
         stacked = iter(_in_front(one, dim, size) for one, dim in zip(parameters, in_dims[2:], strict=True))
         rows = Rows(x, size, is_shared=True) if in_dims[0] is None else Rows(x.movedim(in_dims[0], 0), size)
-        for layer in layers:
+        for layer, following in zip(layers, (*layers[1:], None), strict=True):
             own = [next(stacked) for _ in layer.parameters()]
-            rows = _rule(layer)(layer, rows, *own)
+            if type(layer) is nn.Linear:
+                rows = _linear(rows, *own, rectified=type(following) is nn.ReLU)
+            elif not rows.is_rectified:
+                rows = _rule(layer)(layer, rows, *own)
+            else:  # the ReLU after a linear layer is made with it
+                rows = rows._replace(is_rectified=False)
         return rows.by_trial(), 0
 
 
@@ -125,6 +141,8 @@ class Rows(NamedTuple):
     """k."""
     by_channel: bool = False
     is_shared: bool = False
+    is_rectified: bool = False
+    """Whether the ReLU that follows has been made."""
 
     def by_trial(self) -> Tensor:
         """Return (k, batch, ...)."""
@@ -143,37 +161,55 @@ class Rows(NamedTuple):
         return x.reshape(x.shape[0], self.size * x.shape[2], *x.shape[3:])
 
 
-def _linear(_: nn.Module, rows: Rows, weight: Tensor, bias: Tensor | None = None) -> Rows:
+def _linear(rows: Rows, weight: Tensor, bias: Tensor | None = None, *, rectified: bool) -> Rows:
     x = rows.by_trial()
     flat = x.reshape(rows.size, -1, x.shape[-1])
-    y: Tensor = _Products.apply(flat, weight, bias)  # type: ignore[no-untyped-call]
-    return Rows(y.view(*x.shape[:-1], y.shape[-1]), rows.size)
+    places = [None if one is None else _place(one) for one in (weight, bias)]
+    y: Tensor = _Products.apply(flat, weight, bias, rectified, places)  # type: ignore[no-untyped-call]
+    return Rows(y.view(*x.shape[:-1], y.shape[-1]), rows.size, is_rectified=rectified)
+
+
+def _place(parameter: Tensor) -> Tensor | None:
+    """Return where a parameter's gradient is wanted, once: that of a second use is added by autograd."""
+    place = (_by_hand.get() or {}).pop(parameter.data_ptr(), None)
+    return place if place is not None and place.shape == parameter.shape else None
 
 
 class _Products(torch.autograd.Function):
-    """k linear layers: (k, n, in), (k, out, in), (k, out) -> (k, n, out).
+    """k linear layers, and the ReLU that follows: (k, n, in), (k, out, in), (k, out) -> (k, n, out).
 
-    torch's own backward makes the weights' gradient transposed; this one makes it in the order of the weights, so
-    that it is copied to its flat row in long runs.
+    torch's own backward makes the weights' gradient transposed; this one makes it in the order of the weights, and
+    where it is wanted.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool, places: list[Tensor | None]
+    ) -> Tensor:
         """Return x W^T + b, trial by trial."""
-        ctx.save_for_backward(x, weight)
         turned = weight.transpose(1, 2)
-        return torch.bmm(x, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, turned)
+        y = torch.bmm(x, turned) if bias is None else torch.baddbmm(bias.unsqueeze(1), x, turned)
+        if rectified:
+            y = y.relu_()
+        ctx.places = places
+        ctx.save_for_backward(x, weight, y if rectified else None)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, W and b."""
         (g,) = grads
-        x, weight = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        x, weight, y = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        if y is not None:
+            g = torch.ops.aten.threshold_backward(g, y, 0)
+        of_weight, of_bias = (place if place is not None and place.dtype == g.dtype else None for place in ctx.places)
         return (
             torch.bmm(g, weight.to(g.dtype)) if needs_x else None,
-            torch.bmm(g.transpose(1, 2), x.to(g.dtype)) if needs_weight else None,
-            g.sum(1) if needs_bias else None,
+            torch.bmm(g.transpose(1, 2), x.to(g.dtype), out=of_weight) if needs_weight else None,
+            torch.sum(g, 1, out=of_bias) if needs_bias else None,
+            None,
+            None,
         )
 
 
@@ -220,9 +256,8 @@ def _rule(layer: nn.Module) -> Callable[..., Rows]:
 
 
 RULES: dict[type[nn.Module], Callable[..., Rows]] = {
-    nn.Linear: _linear,
     nn.Conv2d: _convolution,
     nn.GroupNorm: _group_norm,
     nn.Flatten: _flatten,
 }
-"""What computes the layers that have parameters or change the layout."""
+"""What computes the other layers that have parameters or change the layout."""

@@ -64,9 +64,10 @@ class Stack:
             lrs: (k, 1), or (k, P) where parameters of a row have different ones; float64.
         """
         self.is_torn = bool(self.stacked.buffers)  # a forward pass may write to them
-        losses, gradients = self._computation.gradients(self.stacked, batch)
+        losses, gradients = self._computation.gradients(self.stacked, batch, self._gradient_views)
         for view, gradient in zip(self._gradient_views, gradients, strict=True):
-            view.copy_(gradient)
+            if gradient.data_ptr() != view.data_ptr():
+                view.copy_(gradient)
         self.is_torn = True
         for rows, optimizer in self._groups:
             optimizer.step(self._flat[rows], self._gradients[rows], lrs[rows])

@@ -75,8 +75,13 @@ class Computation:
         self._losses = self._mapped(self._loss)
         self._metrics = self._mapped(self._judged)
 
-    def gradients(self, stacked: Stacked, batch: Batch) -> tuple[Tensor, Sequence[Tensor]]:
-        """Return each trial's loss (k,) and its gradients, (k, *shape) a parameter."""
+    def gradients(
+        self, stacked: Stacked, batch: Batch, places: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """Return each trial's loss (k,) and its gradients, (k, *shape) a parameter.
+
+        `places`: like the parameters, where gradients are wanted. Some may be made there, the others are elsewhere.
+        """
         self._model.train()
         if self.way == "gradient":
             grads, losses = self._gradients[batch.is_shared](
@@ -85,7 +90,7 @@ class Computation:
             return losses, grads
         leaves = [parameter.detach().requires_grad_() for parameter in stacked.parameters]
         with torch.enable_grad():
-            losses = self._call(self._losses[batch.is_shared], leaves, stacked.buffers, batch.data)
+            losses = self._call(self._losses[batch.is_shared], leaves, stacked.buffers, batch.data, places)
             grads = torch.autograd.grad(losses.sum(), leaves)
         return losses.detach(), grads
 
@@ -109,11 +114,16 @@ class Computation:
         return {name: (total / count).tolist() for name, total in sums.items()}
 
     def _call(
-        self, mapped: Callable[..., Any], leaves: Sequence[Tensor], buffers: Mapping[str, Tensor], data: Any
+        self,
+        mapped: Callable[..., Any],
+        leaves: Sequence[Tensor],
+        buffers: Mapping[str, Tensor],
+        data: Any,
+        places: Sequence[Tensor] = (),
     ) -> Any:
         if self.way != "by hand":
             return mapped(list(leaves), dict(buffers), data)
-        with by_hand():
+        with by_hand(leaves, places):
             return mapped(list(leaves), dict(buffers), data)
 
     def _loss(self, parameters: list[Tensor], buffers: dict[str, Tensor], data: Any) -> Tensor:

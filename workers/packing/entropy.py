@@ -1,0 +1,41 @@
+"""Cross-entropy under vmap in a few operations: torch's own has no batching rule there, and its detour is Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+IGNORED = -100
+"""torch's default: the label of an example that does not count."""
+
+
+class EntropyByHand(TorchFunctionMode):
+    """Inside it, `functional.cross_entropy` of logits (n, classes) and labels (n,) with defaults is written out."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Compute it here where it is that case, and call everything else as it is."""
+        if function is functional.cross_entropy and _is_plain(args, kwargs or {}):
+            return mean_entropy(args[0], args[1])
+        return function(*args, **(kwargs or {}))
+
+
+def mean_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of -log softmax(logits) at the labels (nats), of those examples that count: a scalar."""
+    counted = labels != IGNORED
+    places = labels.where(counted, 0).unsqueeze(-1)
+    said = logits.log_softmax(-1).gather(-1, places).squeeze(-1)
+    return -said.where(counted, 0).sum() / counted.sum()
+
+
+def _is_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    defaults = {"weight": None, "ignore_index": IGNORED, "reduction": "mean", "label_smoothing": 0.0}
+    if len(args) != 2 or any(name not in defaults or defaults[name] != value for name, value in kwargs.items()):
+        return False
+    logits, labels = args
+    return logits.ndim == 2 and labels.ndim == 1 and not labels.is_floating_point()
