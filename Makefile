@@ -31,7 +31,7 @@ up: install  ## keep the service, two workers and the Optuna dashboard running; 
 	@$(BIN)/etude up
 
 test: $(INSTALLED)  ## run the tests (under 8 minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
 	$(BIN)/python -m pytest tests/soak
