@@ -17,7 +17,6 @@ from search_spaces.work import ClaimedTask, ClaimedTrial, Packing
 
 from ..bench import Opening, alone
 from ..engine import Attempt, Engine
-from ..failures import is_out_of_memory
 from ..solo import Solo
 from .layout import Layout, NotPackable
 from .pack import Pack
@@ -33,10 +32,16 @@ SIZE_OF_CHOICE = 16
 LEAST_GAIN = 1.1
 """Below it one by one is as good, and a trial's answer comes sooner."""
 WARM_UP = 2
-SECONDS = 0.1
-"""Of one measurement, at least; and no fewer than `LEAST_UPDATES`."""
-LEAST_UPDATES = 3
-LONGEST_UPDATE = 2.0
+SECONDS = 0.02
+"""Of one slice, at least; and no fewer than `LEAST_UPDATES`. Short ones find the moments in which nobody disturbs."""
+LEAST_UPDATES = 2
+ROUNDS = 4
+"""Slices of each size, in turn with one by one: the fastest counts, for what else the machine does only slows down."""
+LONGEST_ROUNDS = 1.0
+"""Seconds after which no further round begins."""
+CONTENDING = 0.7
+"""Of the best: sizes below it are not measured again."""
+LONGEST_UPDATE = 1.0
 """Seconds; a larger pack is not tried."""
 COPIES = 8
 """What a trial takes, in parameters: its own, gradients, the optimizer's state, and as much again while it moves."""
@@ -56,57 +61,95 @@ class Rate(NamedTuple):
     """Of all trials together."""
 
 
-def packed(task: Task, most: int | None = None) -> Opening:
+def packed(task: Task, most: int | None = None, *, compiles: bool = False) -> Opening:
     """Decide how trials of a task are trained on its device: `Choose` of the bench, measured.
 
     Args:
         task: on its device.
         most: trials at once; None: as many as are fastest.
+        compiles: whether torch.compile is tried, too; compiling takes tens of seconds.
     """
     try:
-        way, rates, solo = _rates(task, most)
+        ways = list(_possible_ways(task))
+        largest = min(most or _most_on(task), _fitting(task))
     except NotPackable as reason:
         return Opening(alone(task).make, Packing(size=1, reason=f"cannot be packed: {reason}"))
+    solo = _Side(Solo(task), task, 1)
+    if compiles:
+        ways.append("compiled")
+    way = _fastest_way(task, ways, min(SIZE_OF_CHOICE, largest))
+    return _opening(task, way, _rates(task, way, largest, solo), solo.rate)
+
+
+def _opening(task: Task, way: Way, rates: list[Rate], solo: float) -> Opening:
     best = max(rates, key=lambda rate: rate.updates_per_second, default=Rate(1, solo))
     gain = best.updates_per_second / solo
-    least = next((rate.size for rate in rates if rate.updates_per_second >= LEAST_GAIN * solo), 1)
     if gain < LEAST_GAIN:
         text = f"one by one is as fast: {best.size} at once reach {gain:.2f} of its updates per second"
         return Opening(alone(task).make, Packing(size=1, reason=text))
+    least = next(rate.size for rate in rates if rate.updates_per_second >= LEAST_GAIN * solo)
     text = f"{gain:.1f} times the updates per second of one by one ({way})"
     return Opening(lambda: Pack(task, best.size, way, least), Packing(size=best.size, reason=text))
 
 
-def _rates(task: Task, most: int | None) -> tuple[Way, list[Rate], float]:
-    """Return the fastest way, what each size reaches by it, and what one by one reaches."""
-    ways = list(_possible_ways(task))
-    largest = min(most or _most_on(task), _fitting(task))
-    before = updates_per_second(Solo(task), task, 1)
-    trial_size = min(SIZE_OF_CHOICE, largest)
-    if len(ways) > 1:
-        ways.sort(key=lambda one: -updates_per_second(Pack(task, trial_size, one), task, trial_size))
-    way = ways[0]
-    rates: list[Rate] = []
-    size = 2
-    while size <= largest:
+def _fastest_way(task: Task, ways: list[Way], size: int) -> Way:
+    """Return the way that is fastest in packs of a size."""
+    if len(ways) == 1:
+        return ways[0]
+    sides: dict[Way, _Side] = {}
+    for way in ways:
         try:
-            rates.append(Rate(size, updates_per_second(Pack(task, size, way), task, size)))
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            log.info("packs of %d of %s do not fit into memory", size, task.name)
+            sides[way] = _Side(Pack(task, size, way), task, size)
+            sides[way].measure()
+        except (NotPackable, _FellApart) as reason:
+            log.info("%s, %s: %s", task.name, way, reason)
+            sides.pop(way, None)
+    if not sides:
+        return ways[0]
+    _go_round(list(sides.values()))
+    return max(sides, key=lambda way: sides[way].rate)
+
+
+def _rates(task: Task, way: Way, largest: int, solo: _Side) -> list[Rate]:
+    """Return what each size reaches; in turn with one by one, whose rate is brought up to date."""
+    sides: list[_Side] = []
+    size = 2
+    solo.measure()
+    while size <= largest:
+        sides.append(_Side(Pack(task, size, way), task, size))
+        try:
+            sides[-1].measure()
+        except _FellApart as reason:
+            log.info("%s: %s", task.name, reason)
+            sides.pop()
             break
-        if size / rates[-1].updates_per_second > LONGEST_UPDATE or _falls(rates):
+        if _is_enough(sides, solo):
             break
         size *= 2
-    # Measured before and after: what else the machine does comes and goes.
-    return way, rates, max(before, updates_per_second(Solo(task), task, 1))
+    best = max((side.rate for side in sides), default=0.0)
+    _go_round([solo, *(side for side in sides if side.rate >= CONTENDING * best)])
+    return [Rate(side.size, side.rate) for side in sides]
 
 
-def _falls(rates: list[Rate]) -> bool:
-    """Tell whether two sizes in turn brought less than the best before."""
-    best = max(rate.updates_per_second for rate in rates)
-    return len(rates) > 2 and all(rate.updates_per_second < 0.9 * best for rate in rates[-2:])
+def _is_enough(sides: list[_Side], solo: _Side) -> bool:
+    """Tell whether larger packs are not worth a trial: they are slow, bring less and less, or nothing."""
+    if sides[-1].size / sides[-1].rate > LONGEST_UPDATE:
+        return True
+    if len(sides) > 2 and all(side.rate < 0.9 * max(one.rate for one in sides) for side in sides[-2:]):
+        return True
+    if sides[-1].size < SIZE_OF_CHOICE or sides[-1].rate >= solo.rate:
+        return False
+    _go_round([solo, *sides[-2:]])  # once more, before many are given up
+    return all(side.rate < solo.rate for side in sides)
+
+
+def _go_round(sides: list[_Side]) -> None:
+    begun = time.perf_counter()
+    for _ in range(ROUNDS):
+        for side in sides:
+            side.measure()
+        if time.perf_counter() - begun > LONGEST_ROUNDS:
+            return
 
 
 def _possible_ways(task: Task) -> Iterator[Way]:
@@ -148,28 +191,38 @@ def _fitting(task: Task) -> int:
 # Measuring
 
 
-class _Watch:
-    """An `Interrupted` that ends a stretch once enough updates are timed."""
+class _FellApart(Exception):
+    """A pack could not be trained in this size."""
 
-    def __init__(self, device: str) -> None:
+
+class _Watch:
+    """An `Interrupted` that ends a slice once enough updates are timed."""
+
+    def __init__(self, device: str, warm_up: int) -> None:
         self._device = device
+        self._warm_up = warm_up
         self._begun = 0.0
         self.looks = 0
         self.seconds = 0.0
 
     def __call__(self) -> bool:
-        if self.looks == WARM_UP:
+        if self.looks == self._warm_up:
             self._begun = self._now()
         self.looks += 1
-        if self.looks <= WARM_UP + LEAST_UPDATES:
+        if self.looks <= self._warm_up + LEAST_UPDATES:
             return False
         self.seconds = self._now() - self._begun
+        return self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the slice is long enough."""
         return self.seconds >= SECONDS
 
     @property
     def updates(self) -> int:
         """Timed ones: a look is made before each update, the last before one that is not made."""
-        return self.looks - WARM_UP - 1
+        return self.looks - self._warm_up - 1
 
     def _now(self) -> float:
         if torch.device(self._device).type == "cuda":
@@ -177,28 +230,42 @@ class _Watch:
         return time.perf_counter()
 
 
-def updates_per_second(engine: Engine, task: Task, size: int) -> float:
-    """Return the updates that a fresh engine makes in a second, counting each of `size` trials; it is used up.
+class _Side:
+    """An engine full of trials, and the best that it has reached."""
 
-    Raises:
-        Exception: whatever training raises.
-    """
-    for number in range(size):
-        engine.enter(_attempt(task, number))
-    watch = _Watch(task.device)
-    stopped: list[Attempt] = []
-    while not watch.seconds >= SECONDS and not stopped:
-        stopped = _failed(engine.advance(watch))
-    if stopped:
-        raise RuntimeError(stopped[0].error)
-    return size * watch.updates / watch.seconds
+    def __init__(self, engine: Engine, task: Task, size: int) -> None:
+        self.size = size
+        self.rate = 0.0
+        """Updates in a second, those of each trial counted, in the fastest slice."""
+        self._engine = engine
+        self._device = task.device
+        self._is_warm = False
+        for number in range(size):
+            engine.enter(trial_of(task, number))
+
+    def measure(self) -> None:
+        """Train for a slice.
+
+        Raises:
+            RuntimeError: a trial failed.
+            _FellApart: the pack has let trials go.
+        """
+        watch = _Watch(self._device, 0 if self._is_warm else WARM_UP)
+        while not watch.is_over:
+            if failed := _failed(self._engine.advance(watch)):
+                raise RuntimeError(failed[0].error)
+        self._is_warm = True
+        if isinstance(self._engine, Pack) and not self._engine.is_whole:
+            raise _FellApart(f"packs of {self.size} do not fit into memory, or cannot be computed")
+        self.rate = max(self.rate, self.size * watch.updates / watch.seconds)
 
 
 def _failed(attempts: list[Attempt]) -> list[Attempt]:
     return [attempt for attempt in attempts if attempt.error is not None]
 
 
-def _attempt(task: Task, number: int) -> Attempt:
+def trial_of(task: Task, number: int) -> Attempt:
+    """Return a trial to measure with, whose end is far away; `number` alternates between the typical candidates."""
     steps = 10_000 * task.steps_per_epoch
     claimed = ClaimedTrial(
         study="measurement",

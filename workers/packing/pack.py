@@ -81,6 +81,16 @@ class Pack:
         return self._size
 
     @property
+    def way(self) -> Way:
+        """How gradients are computed."""
+        return self._computation.way
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its trials are trained together."""
+        return bool(self._members) and not (self._waiting or self._refused or self._aside.attempts)
+
+    @property
     def attempts(self) -> list[Attempt]:
         """The trials in it: in the pack, waiting for it, aside."""
         return [*(member.attempt for member in self._members), *self._waiting, *self._refused, *self._aside.attempts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -12,15 +13,20 @@ from torch.func import functional_call, grad_and_value, vmap
 from etude.task import Split, Task, example_count
 
 from ..arithmetic import autocasting, laid_out
-from ..dropout import counted
+from ..dropout import CountedDropout, counted
+from ..failures import is_out_of_memory
 from .batching import by_hand, chained
+from .layout import NotPackable
 
-Way = Literal["by hand", "forward", "gradient"]
+log = logging.getLogger(__name__)
+
+Way = Literal["by hand", "forward", "gradient", "compiled"]
 WAYS: tuple[Way, ...] = ("by hand", "forward", "gradient")
 """`by hand`: chains as batching.py computes them, the rest by vmap, one backward pass for all.
 
 `forward`: vmap over the forward pass, one backward pass for all. `gradient`: vmap over each trial's gradient, which
-serves where the batched forward pass has no backward (recurrent layers).
+serves where the batched forward pass has no backward (recurrent layers). Not among them is `compiled`: `gradient` by
+torch.compile, for whom tens of seconds at each new shape are worth it.
 """
 
 
@@ -64,7 +70,10 @@ class Computation:
             task: says what the loss is.
             model: as `pattern` makes it; it is called with other parameters and buffers than its own.
             names: of the parameters to differentiate by, in the order of the layout.
-            way: one of `WAYS`.
+            way: one of `WAYS`, or `compiled`.
+
+        Raises:
+            NotPackable: compiled, a mask drawn in the first step would be that of all steps.
         """
         self.way = way
         self._task = task
@@ -72,6 +81,10 @@ class Computation:
         self._names = [f"model.{name}" for name in names]
         self._objective = _Objective(task, model)
         self._gradients = self._mapped(grad_and_value(self._loss))
+        if way == "compiled":
+            if any(isinstance(module, CountedDropout) for module in model.modules()):
+                raise NotPackable("dropout cannot be compiled")
+            self._gradients = {shared: CompiledOrNot(one) for shared, one in self._gradients.items()}
         self._losses = self._mapped(self._loss)
         self._metrics = self._mapped(self._judged)
 
@@ -83,7 +96,7 @@ class Computation:
         `places`: like the parameters, where gradients are wanted. Some may be made there, the others are elsewhere.
         """
         self._model.train()
-        if self.way == "gradient":
+        if self.way in ("gradient", "compiled"):
             grads, losses = self._gradients[batch.is_shared](
                 list(stacked.parameters), dict(stacked.buffers), batch.data
             )
@@ -142,6 +155,25 @@ class Computation:
     def _mapped(self, function: Callable[..., Any]) -> dict[bool, Callable[..., Any]]:
         """Map over trials: by whether the batch is shared."""
         return {shared: vmap(function, in_dims=(0, 0, None if shared else 0)) for shared in (True, False)}
+
+
+class CompiledOrNot:
+    """A function by torch.compile; as it was from the first time that it cannot be compiled."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._plain = function
+        self._function: Callable[..., Any] = torch.compile(function, fullgraph=True)
+
+    def __call__(self, *args: Any) -> Any:
+        """Call it."""
+        try:
+            return self._function(*args)
+        except Exception as error:
+            if self._function is self._plain or is_out_of_memory(error):
+                raise
+            log.warning("torch.compile failed, going on without it: %s: %.200s", type(error).__name__, error)
+            self._function = self._plain
+            return self._plain(*args)
 
 
 def pattern(task: Task, model: nn.Module) -> nn.Module:
