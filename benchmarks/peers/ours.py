@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import Engine, create_engine, text
 
 from benchmarks.peers.meter import read
-from benchmarks.peers.processes import ONE_THREAD, ROOT, cpu_seconds
+from benchmarks.peers.processes import ONE_THREAD, ROOT, CpuClock
 from benchmarks.peers.search import PRUNER, SPACE, Search
 from benchmarks.peers.signs import wait_until
 from benchmarks.peers.taken import Taken
@@ -21,21 +22,23 @@ from etude.client import Client
 from etude.parts import Parts
 from etude.process import Part
 from etude.settings import PartsSettings
-from search_spaces.study import ConfirmationSpec, HorizonSpec, StudySpec, TaskSpec
+from search_spaces.study import BudgetSpec, ConfirmationSpec, HorizonSpec, SamplerSpec, StudySpec, TaskSpec
 from store.states import ENDED_TRIAL
 from tests.postgres import free_port
 from workers.bench import NOT_MEASURED
 
+Kind = Literal["tpe", "random"]
 WORKERS = ("worker-1", "worker-2")
 WARM_UP, STUDY = "warm-up", "peers"
-STOP_POLLS_SECONDS = 0.05
 ENDED = text(
     "SELECT count(*) FROM etude_proposals p JOIN etude_studies s ON s.id = p.study_id"
     f" WHERE s.name = :name AND p.purpose = 'search' AND p.state IN ({', '.join(map(repr, sorted(ENDED_TRIAL)))})"
 )
 
 
-def measure_ours(folder: Path, search: Search, store: str, further: Sequence[int], pack: str = "auto") -> Taken:
+def measure_ours(
+    folder: Path, search: Search, store: str, further: Sequence[int], *, pack: str = "auto", sampler: Kind = "tpe"
+) -> Taken:
     """Make the search with the service and two workers on a store.
 
     Args:
@@ -44,6 +47,7 @@ def measure_ours(folder: Path, search: Search, store: str, further: Sequence[int
         store: URL of the store.
         further: the first processes of what the store runs in.
         pack: the most trials at once in a worker, or `auto`.
+        sampler: what draws the candidates.
     """
     began = time.time()
     settings = PartsSettings(folder, store).on_ports(free_port(), free_port())
@@ -54,16 +58,15 @@ def measure_ours(folder: Path, search: Search, store: str, further: Sequence[int
         workers = [_worker(parts, folder, search, name, pack) for name in WORKERS]
         _warm(parts, client, search)
         pids = [*further, service.pid, *(worker.pid for worker in workers)]
-        before, cpu, of_workers = read(folder), cpu_seconds(pids), cpu_seconds(worker.pid for worker in workers)
+        before, all_parts, training = read(folder), CpuClock(pids), CpuClock(worker.pid for worker in workers)
         submitted = time.time()
-        client.submit(_study(search))
+        client.submit(_study(search, sampler=sampler))
         ended = _wait(parts, engine, search.trials)
-        spent, done = cpu_seconds(pids) - cpu, read(folder) - before
-        share = cpu_seconds(worker.pid for worker in workers) - of_workers
+        spent, done, of_workers = all_parts.seconds(), read(folder) - before, training.seconds()
         client.stop(STUDY)
     engine.dispose()
     taken = Taken.between(search, submitted - began, ended - submitted, spent, done)
-    return taken.model_copy(update={"workers": share, "trials": search.trials})
+    return taken.model_copy(update={"workers": of_workers, "trials": search.trials})
 
 
 def _worker(parts: Parts, folder: Path, search: Search, name: str, pack: str) -> Part:
@@ -90,14 +93,15 @@ def _all_measured(client: Client) -> bool:
     return len(known) == len(WORKERS) and all(packing != NOT_MEASURED for packing in known)
 
 
-def _study(search: Search, name: str = STUDY) -> StudySpec:
+def _study(search: Search, name: str = STUDY, sampler: Kind = "tpe") -> StudySpec:
     return StudySpec(
         name=name,
         task=TaskSpec(name=search.task_kind.name),
         horizon=HorizonSpec(steps=search.horizon_steps),
         space=SPACE,
-        budget={"trials": search.trials},
+        budget=BudgetSpec(trials=search.trials),
         pruner=PRUNER,
+        sampler=SamplerSpec(kind=sampler),
         confirmation=ConfirmationSpec(baselines=[]),
         seed=search.seed,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 GRACE_SECONDS = 20
+CPU_SECONDS = 0.5
+"""Between two looks at the CPU time of processes."""
 
 
 class SideFailed(RuntimeError):
@@ -73,14 +76,30 @@ def started(commands: Iterable[tuple[Path, tuple[str, ...]]]) -> Iterator[list[P
         process.end(ask=False)
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the CPU time of processes, of all they have started, and of those of these that have ended."""
-    total = 0.0
-    for pid in pids:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                total += sum(process.cpu_times()[:4])  # user and system, of itself and of children that have ended
-            except psutil.NoSuchProcess:
-                continue  # its parent has its time now
-    return total
+class CpuClock:
+    """The CPU time of some processes and of all that they have started, also of those that have ended meanwhile."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = list(pids)
+        self._latest: dict[psutil.Process, float] = {}
+        self._looked_at = 0.0
+        self._look()
+        self._before = sum(self._latest.values())
+
+    def tick(self) -> None:
+        """Look, if that was long ago: a process is counted up to the last look before its end."""
+        if time.monotonic() - self._looked_at >= CPU_SECONDS:
+            self._look()
+
+    def seconds(self) -> float:
+        """Return the CPU seconds since the beginning."""
+        self._look()
+        return sum(self._latest.values()) - self._before
+
+    def _look(self) -> None:
+        self._looked_at = time.monotonic()
+        for pid in self._pids:
+            root = psutil.Process(pid)
+            for process in [root, *root.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    self._latest[process] = sum(process.cpu_times()[:2])

@@ -6,12 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.meter import Reading, read
+from benchmarks.peers.meter import read
 from benchmarks.peers.ours import measure_ours
-from benchmarks.peers.processes import cpu_seconds, started
+from benchmarks.peers.processes import CpuClock, started
 from benchmarks.peers.search import Search
 from benchmarks.peers.signs import Signs, wait_until
 from benchmarks.peers.taken import Taken
@@ -40,6 +39,11 @@ def _ours_on_sqlite(folder: Path, search: Search) -> Taken:
 def _ours_alone(folder: Path, search: Search) -> Taken:
     with _postgres() as (server, pid):
         return measure_ours(folder, search, server, [pid], pack="1")
+
+
+def _ours_at_random(folder: Path, search: Search) -> Taken:
+    with _postgres() as (server, pid):
+        return measure_ours(folder, search, server, [pid], sampler="random")
 
 
 def _optuna_on_postgres(folder: Path, search: Search) -> Taken:
@@ -74,6 +78,7 @@ SIDES: Mapping[str, Measure] = {
     "etude-sqlite": _ours_on_sqlite,
     "optuna-sqlite": _optuna_on_sqlite,
     "optuna-journal": _optuna_on_journal,
+    "etude-random": _ours_at_random,
     "ray-asha": _ray,
     "etude-one-by-one": _ours_alone,
     "bare": _bare,
@@ -89,13 +94,6 @@ def _postgres() -> Iterator[tuple[str, int]]:
         yield server.url(), pid
     finally:
         server.remove()
-
-
-@dataclass
-class _Moment:
-    at: float
-    cpu: float
-    reading: Reading
 
 
 def _by_processes(
@@ -115,14 +113,16 @@ def _by_processes(
             for part in parts:
                 part.check()
 
-        def now() -> _Moment:
-            return _Moment(time.time(), cpu_seconds([*further, *(part.pid for part in parts)]), read(folder))
-
         wait_until(lambda: len(signs.said("ready")) == WORKERS, check)
-        before = now()
+        before, clock = read(folder), CpuClock([*further, *(part.pid for part in parts)])
+        submitted = time.time()
+
+        def watch() -> None:
+            check()
+            clock.tick()
+
         signs.give("go")
-        wait_until(lambda: len(signs.said("done")) == processes, check)
-        after = now()
+        wait_until(lambda: len(signs.said("done")) == processes, watch)
+        spent, done = clock.seconds(), read(folder) - before
         signs.give("end")
-    seconds = max(signs.said("done")) - before.at
-    return Taken.between(search, before.at - began, seconds, after.cpu - before.cpu, after.reading - before.reading)
+    return Taken.between(search, submitted - began, max(signs.said("done")) - submitted, spent, done)
