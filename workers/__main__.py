@@ -67,19 +67,21 @@ def _work(
     if verbs is None:
         return
     Worker(
-        flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choice_of(flags.pack),
-        checkpoints=checkpoints,
+        flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0],
+        choose=choice_of(flags.pack, compiles=flags.compile or settings.compile), checkpoints=checkpoints,
     ).work()  # fmt: skip
 
 
-def choice_of(pack: int | None) -> Choose:
+def choice_of(pack: int | None, *, compiles: bool = False) -> Choose:
     """Return what decides how many trials of a task are packed: at most so many; None: as many as are fastest."""
-    return alone if pack == 1 else partial(packed, most=pack)
+    return alone if pack == 1 else partial(packed, most=pack, compiles=compiles)
 
 
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command of each device's worker, by the worker's name."""
     shared = ["--tasks", flags.tasks, "--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
+    if flags.compile:
+        shared += ["--compile"]
     if flags.drain is not None:
         shared += ["--drain", str(flags.drain)]
     names = {device: f"{flags.name}-{device}" for device in flags.devices}
@@ -99,6 +101,10 @@ def _parser() -> argparse.ArgumentParser:
         "--pack", type=_pack, metavar="N|auto",
         help="train at most N trials at once as one computation; 1: never; auto: as many as are fastest, measured "
         "(default: auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compile", action="store_true",
+        help="try packs by torch.compile, too: tens of seconds for each new shape (default: ETUDE_COMPILE, or not)",
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")

@@ -20,6 +20,8 @@ class WorkerSettings(BaseSettings):
     """What the service knows the worker by."""
     lease_seconds: float = 60.0
     """How long a worker keeps a trial without a sign of life."""
+    compile: bool = False
+    """Whether packs by torch.compile are tried, too."""
     data_dir: Path = Path("var")
     checkpoints: str = ""
     """A directory or an fsspec URL, shared by workers that are to take trials up from one another; default:

@@ -62,7 +62,8 @@ class ChainedSequential(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the layers make of x."""
-        if _by_hand.get() is None:
+        # torch.compile cannot look at a context variable, and makes a chain of its own.
+        if torch.compiler.is_compiling() or _by_hand.get() is None:
             y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return y
         for known, run in groupby(self, _is_known):

@@ -134,6 +134,7 @@ def test_a_compilation_that_fails_is_said_and_gone_without(caplog: pytest.LogCap
     assert caplog.text.count("torch.compile failed") == 1
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, in its own compiler
 def test_compiled_gradients_are_those_of_each_alone(caplog: pytest.LogCaptureFixture) -> None:
     """The task's losses and gradients by torch.compile, for 3 trials: within 1e-5 of the way that it compiles."""
     task = WithoutDropout()
