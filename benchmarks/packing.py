@@ -4,7 +4,8 @@ Four sides train the same task in turn, for a slice each, half of the trials wit
 a plain loop as a person writes it with torch.optim and LambdaLR, the same loop with torch.compile (`--compile`; on a
 GPU by default), this repository's training of one trial (`workers.solo`), and packs (`workers.packing`). Trials per
 hour are updates per second over the updates of a trial of the task's own length; evaluation falls into the slices of
-the engines alone, which is to the plain loop's favour. Images are synthetic, of the data sets' number and shape. It
+the engines alone, which is to the plain loop's favour. With one CPU thread time is the process's CPU time, so that
+others on the machine do not count (`--wall`: they do). Images are synthetic, of the data sets' number and shape. It
 needs torch and this repository, and scikit-learn for digits; without that, random digits of the same shape are used.
 """
 
@@ -40,8 +41,9 @@ WARM_UP = 3
 LONG = 0.1
 """Seconds after which an engine is not asked for another update before the clock is looked at."""
 PLAIN, COMPILED, ALONE = "plain loop", "plain loop, torch.compile", "one by one"
-Slice = Callable[[float], float]
-"""Trains for so many seconds at least and returns the updates per second, those of each trial counted."""
+Clock = Callable[[], float]
+Slice = Callable[[float, Clock], float]
+"""Trains for so many seconds of a clock at least; returns the updates per second, those of each trial counted."""
 
 
 def main() -> None:
@@ -53,9 +55,11 @@ def main() -> None:
     largest = flags.largest or (MOST_ON_GPU if on_gpu else MOST_ON_CPU)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     print(f"{_hardware(flags.device)}, {flags.threads} thread(s), {versions}")
-    print(f"medians of {flags.rounds} slices of {flags.seconds} s, in turn (least to most)")
+    clock = time.process_time if not on_gpu and flags.threads == 1 and not flags.wall else time.perf_counter
+    spent = "CPU" if clock is time.process_time else "wall"
+    print(f"medians of {flags.rounds} slices of {flags.seconds} s ({spent} time), in turn (least to most)")
     for name in flags.tasks.split(","):
-        _table(_task(name, flags.device), largest, flags.rounds, flags.seconds, compiles=compiles)
+        _table(_task(name, flags.device), largest, flags.rounds, flags.seconds, clock, compiles=compiles)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tasks", default=",".join(NAMES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a slice, at least")
+    parser.add_argument("--wall", action="store_true", help="time by the wall's clock where one thread has a CPU clock")
     parser.add_argument("--largest", type=int, help="pack (default: 64, on a GPU 512)")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="try torch.compile, too")
     quick = {"rounds": 1, "seconds": 0.02, "largest": 4, "tasks": "digits-mlp"}
@@ -162,13 +167,13 @@ def _sliced(advance: Callable[[], int], task: Task) -> Slice:
     for _ in range(WARM_UP):
         advance()
 
-    def train(seconds: float) -> float:
+    def train(seconds: float, clock: Clock) -> float:
         _synchronise(task.device)
-        begun, updates = time.perf_counter(), 0
-        while (passed := time.perf_counter() - begun) < seconds:
+        begun, updates = clock(), 0
+        while clock() - begun < seconds:
             updates += advance()
         _synchronise(task.device)
-        return updates / max(passed, time.perf_counter() - begun)
+        return updates / (clock() - begun)
 
     return train
 
@@ -199,7 +204,7 @@ def _engine(engine: Solo | Pack, task: Task, size: int) -> Slice:
 
 def _alternating(kinds: Sequence[Slice]) -> Slice:
     """Return trials of both optimizers in turn, an equal number of updates each: the harmonic mean."""
-    return lambda seconds: statistics.harmonic_mean([one(seconds / len(kinds)) for one in kinds])
+    return lambda seconds, clock: statistics.harmonic_mean([one(seconds / len(kinds), clock) for one in kinds])
 
 
 # Measuring
@@ -220,7 +225,7 @@ def _sides(task: Task, packing: Packing, way: Way, largest: int, *, compiles: bo
     return sides
 
 
-def _table(task: Task, largest: int, rounds: int, seconds: float, *, compiles: bool) -> None:
+def _table(task: Task, largest: int, rounds: int, seconds: float, clock: Clock, *, compiles: bool) -> None:
     begun = time.perf_counter()
     opening = packed(task, largest, compiles=compiles)
     took = time.perf_counter() - begun
@@ -230,7 +235,7 @@ def _table(task: Task, largest: int, rounds: int, seconds: float, *, compiles: b
     rates: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, side in sides.items():
-            rates[name].append(side(seconds))
+            rates[name].append(side(seconds, clock))
     chosen = f"The worker picks {opening.packing.size} in {took:.1f} s: {opening.packing.reason}"
     print(f"\n{task.name}, batch {task.batch_size}. {chosen}\n")
     print("| side | us an update of a trial | trials per hour | x plain loop | x one by one |\n|---|---|---|---|---|")
