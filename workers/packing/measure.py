@@ -135,12 +135,17 @@ def _is_enough(sides: list[_Side], solo: _Side) -> bool:
     """Tell whether larger packs are not worth a trial: they are slow, bring less and less, or nothing."""
     if sides[-1].size / sides[-1].rate > LONGEST_UPDATE:
         return True
-    if len(sides) > 2 and all(side.rate < 0.9 * max(one.rate for one in sides) for side in sides[-2:]):
-        return True
-    if sides[-1].size < SIZE_OF_CHOICE or sides[-1].rate >= solo.rate:
+    if not _looks_enough(sides, solo):
         return False
-    _go_round([solo, *sides[-2:]])  # once more, before many are given up
-    return all(side.rate < solo.rate for side in sides)
+    _go_round([solo, *sides[-2:]])  # once more, before many are given up for a moment's disturbance
+    return _looks_enough(sides, solo)
+
+
+def _looks_enough(sides: list[_Side], solo: _Side) -> bool:
+    """Tell whether two sizes in turn brought less than the best, or many at once no more than one by one."""
+    best = max(side.rate for side in sides)
+    falls = len(sides) > 2 and all(side.rate < 0.9 * best for side in sides[-2:])
+    return falls or (sides[-1].size >= SIZE_OF_CHOICE and best < solo.rate)
 
 
 def _go_round(sides: list[_Side]) -> None:
@@ -198,8 +203,10 @@ class _FellApart(Exception):
 class _Watch:
     """An `Interrupted` that ends a slice once enough updates are timed."""
 
-    def __init__(self, device: str, warm_up: int) -> None:
-        self._device = device
+    def __init__(self, task: Task, warm_up: int) -> None:
+        self._device = torch.device(task.device)
+        # On one thread what others do is not counted; a loader's processes have to be.
+        self._counts_cpu = self._device.type == "cpu" and torch.get_num_threads() == 1 and not task.cohort
         self._warm_up = warm_up
         self._begun = 0.0
         self.looks = 0
@@ -225,9 +232,9 @@ class _Watch:
         return self.looks - self._warm_up - 1
 
     def _now(self) -> float:
-        if torch.device(self._device).type == "cuda":
+        if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        return time.perf_counter()
+        return time.process_time() if self._counts_cpu else time.perf_counter()
 
 
 class _Side:
@@ -238,7 +245,7 @@ class _Side:
         self.rate = 0.0
         """Updates in a second, those of each trial counted, in the fastest slice."""
         self._engine = engine
-        self._device = task.device
+        self._task = task
         self._is_warm = False
         for number in range(size):
             engine.enter(trial_of(task, number))
@@ -250,7 +257,7 @@ class _Side:
             RuntimeError: a trial failed.
             _FellApart: the pack has let trials go.
         """
-        watch = _Watch(self._device, 0 if self._is_warm else WARM_UP)
+        watch = _Watch(self._task, 0 if self._is_warm else WARM_UP)
         while not watch.is_over:
             if failed := _failed(self._engine.advance(watch)):
                 raise RuntimeError(failed[0].error)
