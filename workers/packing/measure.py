@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.work import ClaimedTask, ClaimedTrial, Packing
 
 from ..bench import Opening, alone
-from ..engine import Attempt, Engine
+from ..engine import Attempt, Engine, Interrupted
 from ..solo import Solo
 from .layout import Layout, NotPackable
 from .pack import Pack
@@ -37,7 +38,7 @@ SECONDS = 0.02
 LEAST_UPDATES = 2
 ROUNDS = 4
 """Slices of each size, in turn with one by one: the fastest counts, for what else the machine does only slows down."""
-LONGEST_ROUNDS = 1.0
+LONGEST_ROUNDS = 0.6
 """Seconds after which no further round begins."""
 CONTENDING = 0.7
 """Of the best: sizes below it are not measured again."""
@@ -61,23 +62,33 @@ class Rate(NamedTuple):
     """Of all trials together."""
 
 
-def packed(task: Task, most: int | None = None, *, compiles: bool = False) -> Opening:
+class BrokenOff(Exception):
+    """The worker was asked to stop while it measured."""
+
+
+def packed(
+    task: Task, most: int | None = None, *, compiles: bool = False, interrupted: Interrupted = lambda: False
+) -> Opening:
     """Decide how trials of a task are trained on its device: `Choose` of the bench, measured.
 
     Args:
         task: on its device.
         most: trials at once; None: as many as are fastest.
         compiles: whether torch.compile is tried, too; compiling takes tens of seconds.
+        interrupted: looked at between two slices; True breaks the measurement off.
+
+    Raises:
+        BrokenOff: it was interrupted.
     """
     try:
         ways = list(_possible_ways(task))
         largest = min(most or _most_on(task), _fitting(task))
     except NotPackable as reason:
         return Opening(alone(task).make, Packing(size=1, reason=f"cannot be packed: {reason}"))
-    solo = _Side(Solo(task), task, 1)
+    solo = _Side(Solo(task), task, 1, interrupted)
     if compiles:
         ways.append("compiled")
-    way = _fastest_way(task, ways, min(SIZE_OF_CHOICE, largest))
+    way = _fastest_way(task, ways, min(SIZE_OF_CHOICE, largest), interrupted)
     return _opening(task, way, _rates(task, way, largest, solo), solo.rate)
 
 
@@ -92,14 +103,14 @@ def _opening(task: Task, way: Way, rates: list[Rate], solo: float) -> Opening:
     return Opening(lambda: Pack(task, best.size, way, least), Packing(size=best.size, reason=text))
 
 
-def _fastest_way(task: Task, ways: list[Way], size: int) -> Way:
+def _fastest_way(task: Task, ways: list[Way], size: int, interrupted: Interrupted) -> Way:
     """Return the way that is fastest in packs of a size."""
     if len(ways) == 1:
         return ways[0]
     sides: dict[Way, _Side] = {}
     for way in ways:
         try:
-            sides[way] = _Side(Pack(task, size, way), task, size)
+            sides[way] = _Side(Pack(task, size, way), task, size, interrupted)
             sides[way].measure()
         except (NotPackable, _FellApart) as reason:
             log.info("%s, %s: %s", task.name, way, reason)
@@ -115,15 +126,17 @@ def _rates(task: Task, way: Way, largest: int, solo: _Side) -> list[Rate]:
     sides: list[_Side] = []
     size = 2
     solo.measure()
+    before = _peak_bytes()
     while size <= largest:
-        sides.append(_Side(Pack(task, size, way), task, size))
+        sides.append(_Side(Pack(task, size, way), task, size, solo.interrupted))
         try:
             sides[-1].measure()
         except _FellApart as reason:
             log.info("%s: %s", task.name, reason)
             sides.pop()
             break
-        if _is_enough(sides, solo):
+        # The next size takes twice as much; a GPU says so itself, a machine ends processes instead.
+        if _is_enough(sides, solo) or 2 * (_peak_bytes() - before) > SHARE_OF_MEMORY * _free_bytes():
             break
         size *= 2
     best = max((side.rate for side in sides), default=0.0)
@@ -189,8 +202,18 @@ def _fitting(task: Task) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        free = _free_bytes()
     return max(1, int(SHARE_OF_MEMORY * free / (COPIES * 4 * max(1, columns))))
+
+
+def _free_bytes() -> int:
+    """Return the machine's free memory."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak_bytes() -> int:
+    """Return the most that this process has held; Linux counts it in KiB."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 # Measuring
@@ -240,8 +263,9 @@ class _Watch:
 class _Side:
     """An engine full of trials, and the best that it has reached."""
 
-    def __init__(self, engine: Engine, task: Task, size: int) -> None:
+    def __init__(self, engine: Engine, task: Task, size: int, interrupted: Interrupted) -> None:
         self.size = size
+        self.interrupted = interrupted
         self.rate = 0.0
         """Updates in a second, those of each trial counted, in the fastest slice."""
         self._engine = engine
@@ -256,7 +280,10 @@ class _Side:
         Raises:
             RuntimeError: a trial failed.
             _FellApart: the pack has let trials go.
+            BrokenOff: the worker is to stop.
         """
+        if self.interrupted():
+            raise BrokenOff("the worker was asked to stop")
         watch = _Watch(self._task, 0 if self._is_warm else WARM_UP)
         while not watch.is_over:
             if failed := _failed(self._engine.advance(watch)):

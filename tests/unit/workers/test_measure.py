@@ -79,7 +79,12 @@ def test_the_fastest_size_is_picked_and_from_where_it_pays(clock: Clock, monkeyp
 def test_what_gains_nothing_is_trained_one_by_one(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs that take k times one trial's update: one by one, and none above 16 was tried."""
     tried: list[int] = []
-    costs(clock, monkeypatch, lambda: 2e-3, lambda k: tried.append(k) or 2.1e-3 * k)
+
+    def together(size: int) -> float:
+        tried.append(size)
+        return 2.1e-3 * size
+
+    costs(clock, monkeypatch, lambda: 2e-3, together)
 
     opening = packed(SmallTask())
 
