@@ -66,15 +66,18 @@ def _work(
     verbs = verbs_when_there(settings, stop, log)
     if verbs is None:
         return
+    choose = choice_of(flags.pack, stop, compiles=flags.compile or settings.compile)
     Worker(
-        flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0],
-        choose=choice_of(flags.pack, compiles=flags.compile or settings.compile), checkpoints=checkpoints,
+        flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choose,
+        checkpoints=checkpoints,
     ).work()  # fmt: skip
 
 
-def choice_of(pack: int | None, *, compiles: bool = False) -> Choose:
+def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False) -> Choose:
     """Return what decides how many trials of a task are packed: at most so many; None: as many as are fastest."""
-    return alone if pack == 1 else partial(packed, most=pack, compiles=compiles)
+    if pack == 1:
+        return alone
+    return partial(packed, most=pack, compiles=compiles, interrupted=lambda: stop.asked)
 
 
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:

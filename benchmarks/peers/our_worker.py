@@ -85,7 +85,7 @@ def main() -> None:
     verbs = verbs_when_there(settings, stop, bind(ROOT, worker=name))
     if verbs is None:
         return
-    choose = choice_of(None if pack == "auto" else int(pack))
+    choose = choice_of(None if pack == "auto" else int(pack), stop)
     Worker(
         name, verbs, {search.task_kind.name: search.task_kind}, stop=stop, timing=timing,
         choose=metered(choose, Meter(Path(sys.argv[1]))),
