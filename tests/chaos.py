@@ -17,6 +17,8 @@ from pathlib import Path
 
 import httpx
 
+from search_spaces.problems import StoreUnavailable
+from search_spaces.results import StudyView
 from search_spaces.study import StudySpec
 from store import Store, open_store
 from store.studies import get_study, submit
@@ -162,13 +164,23 @@ def run_through(made: Crowd, store: Store, name: str, seconds: float, *, kill_ev
     give_up = time.monotonic() + seconds
     next_kill = time.monotonic() + (kill_every or seconds)
     ended = 0
-    while (view := get_study(store, name)).state not in ("done", "failed", "stopped"):
+    while (view := _read(store, name, give_up)).state not in ("done", "failed", "stopped"):
         assert time.monotonic() < give_up, f"{view.counts} after {made.kills} kills"
         now_ended = view.counts.ended + view.confirmation.ended
         if kill_every is not None and time.monotonic() >= next_kill and now_ended > ended:
             made.kill_one()
             next_kill, ended = time.monotonic() + kill_every, now_ended
         time.sleep(0.1)
+
+
+def _read(store: Store, name: str, give_up: float) -> StudyView:
+    """Return a study; a connection of ours may have ended with the server and say so once."""
+    while True:
+        try:
+            return get_study(store, name)
+        except StoreUnavailable:
+            assert time.monotonic() < give_up, "the store stays away"
+            time.sleep(0.1)
 
 
 def assert_exact(store: Store, name: str, trials: int, *, foreign: int = 0) -> None:
