@@ -39,8 +39,8 @@ def add_foreign_trial(machine: Machine, name: str) -> None:
 def test_forty_trials_are_forty_in_our_api_and_in_stock_optuna(tmp_path: Path) -> None:
     """Two workers and a foreign trial in between: exactly 40 of ours, the same rows and best value in both."""
     with started(tmp_path) as machine:
-        machine.worker("first")
-        machine.worker("second")
+        machine.worker("first", pack="auto")
+        machine.worker("second", pack="auto")
         study = machine.client.submit(
             name="forty", task="digits-noisy", trials=40, horizon={"epochs": 6}, confirmation={"seeds": 2}
         )

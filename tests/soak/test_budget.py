@@ -47,8 +47,8 @@ def test_thirty_two_workers_and_five_hundred_trials_on_postgresql(postgres_url: 
         store = open_store(postgres_url)
         address = add_service(made)
         add_service(made)
-        add_workers(made, 16, pause=0.05, idle=600)
-        add_workers(made, 16, http=address, pause=0.05, idle=600)
+        add_workers(made, 16, pause=0.1, idle=600)
+        add_workers(made, 16, http=address, pause=0.1, idle=600)
         submit_simulated(store, "five-hundred", 500)
 
         with strangers(postgres_url, "five-hundred", 20):
