@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -211,11 +212,9 @@ def _train(
 def _wait_ready(url: str) -> None:
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
-        try:
+        with suppress(httpx.HTTPError):  # it does not listen yet
             if httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == httpx.codes.OK:
                 return
-        except httpx.HTTPError:
-            pass
         time.sleep(0.2)
     raise TimeoutError("the service did not start")
 
