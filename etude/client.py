@@ -10,27 +10,33 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel
 
-from search_spaces.export import Framework
-from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
-from search_spaces.study import StudySpec
-from search_spaces.work import Purpose
-
 from .http import Http
+from .pages import Pages, TrialPages
 from .settings import default_url
 from .studies import Study
-from .waiting import wait_for_end
+from .tokens import find_token
 
-Item = TypeVar("Item", bound=BaseModel)
-PAGE_SIZE = 100
-Spec = StudySpec | Mapping[str, Any]
+if TYPE_CHECKING:
+    import httpx
+    from matplotlib.axes import Axes
+
+    from search_spaces.export import Framework
+    from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
+    from search_spaces.study import StudySpec
+    from search_spaces.work import Purpose
+
+    from .plots import Drawn
+
+    Spec = StudySpec | Mapping[str, Any]
+
+# The models of what the service answers are loaded with the first answer: they take longer than all the rest.
 
 
 class Client:
@@ -38,13 +44,18 @@ class Client:
 
     Args:
         url: where the service is; default: ETUDE_URL, else ETUDE_HOST and ETUDE_PORT (http://127.0.0.1:8000).
-        token: for a service that asks for one; default: ETUDE_TOKEN.
+        token: for a service that asks for one; default: ETUDE_TOKEN, else the file that ETUDE_TOKEN_FILE names, else
+            ~/.config/etude/token. Only its owner may be able to read the file (mode 0600).
         transport: httpx transport to use instead of the network, as in tests.
         timeout: seconds that one answer may take.
         attempts: how often a call that may be repeated is tried; six take about three seconds.
 
-    Every method raises the `search_spaces.problems.Problem` that the service answers with, in its words, and
-    `etude.ServiceUnreachable` where nobody answers. Connection losses and 5xx are retried with backoff first.
+    Every method raises the `etude.Problem` that the service answers with, in its words (`etude.errors` has one class a
+    code), and `etude.ServiceUnreachable` where nobody answers. Connection losses and 5xx are retried with backoff
+    first, where sending a call twice does what sending it once does. A client may be shared between threads.
+
+    Raises:
+        WrongSetting: the token's file can be read by others, or an ETUDE_ variable means nothing.
     """
 
     def __init__(
@@ -58,7 +69,7 @@ class Client:
     ) -> None:
         self._http = Http(
             url or default_url(os.environ),
-            token or os.environ.get("ETUDE_TOKEN"),
+            find_token(token, os.environ),
             transport=transport,
             timeout=timeout,
             attempts=attempts,
@@ -81,7 +92,7 @@ class Client:
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         answer = self._http.call("POST", "/v1/studies", json=spec_fields(spec, **fields), headers=headers)
-        return Study(self, StudyView.model_validate(answer.json()).name)
+        return Study(self, answer.json()["name"])
 
     def plan(self, spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
         """Return what the study would do, without submitting it: horizon, rungs, space, first trials, trainings.
@@ -100,14 +111,23 @@ class Client:
         Raises:
             NotFound: there is none.
         """
-        return Study(self, self.view(name).name)
+        return Study(self, self.get(name).name)
 
-    def view(self, name: str) -> StudyView:
-        """Return the study as it is now: state, budget, counts, best so far."""
-        return StudyView.model_validate(self._http.call("GET", _path(name)).json())
+    def get(self, name: str) -> StudyView:
+        """Return the study as it is now: state, budget, counts, best so far.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return _study_view(self._http.call("GET", _path(name)))
+
+    view = get
+    """The name of `get` in 0.1."""
 
     def best(self, name: str) -> Answer:
         """Return the answer, or as much of it as there is."""
+        from search_spaces.results import Answer
+
         return Answer.model_validate(self._http.call("GET", _path(name, "best")).json())
 
     def curve(self, name: str, *, steps: int | None = None) -> list[float]:
@@ -125,29 +145,36 @@ class Client:
         """Return the answer's LR curve as an SVG picture."""
         return self._http.call("GET", _path(name, "best/curve.svg")).content
 
-    def trials(
-        self, name: str, *, state: TrialState | None = None, purpose: Purpose | None = None
-    ) -> Iterator[TrialView]:
-        """Go through the study's trials, page by page; with the purpose `confirmation`, through those."""
-        return self._pages(_path(name, "trials"), TrialView, state=state, purpose=purpose)
+    def trials(self, name: str, *, state: TrialState | None = None, purpose: Purpose | None = None) -> TrialPages:
+        """Return the study's trials, read page by page as one goes through them, by number.
+
+        With the purpose `confirmation` they are those of the confirmation. `.to_dataframe()` makes a table of them.
+        """
+        return TrialPages(self._http, _path(name, "trials"), {"state": state, "purpose": purpose})
 
     def trial(self, name: str, number: int) -> TrialView:
         """Return one trial with its curve of reports and the LR of every update."""
+        from search_spaces.results import TrialView
+
         return TrialView.model_validate(self._http.call("GET", _path(name, f"trials/{number}")).json())
 
-    def workers(self) -> Iterator[WorkerView]:
-        """Go through the workers that the service knows, live or not."""
-        return self._pages("/v1/workers", WorkerView)
+    def workers(self) -> Pages[WorkerView]:
+        """Return the workers that the service knows, live or not."""
+        from search_spaces.results import WorkerView
+
+        return Pages(self._http, "/v1/workers", WorkerView)
 
     def wait(self, name: str, *, progress: bool = True, timeout: float | None = None) -> Answer:
         """Wait until the study has ended (done, stopped or failed) and return its answer.
 
-        With `progress` a live bar is drawn where there is a terminal, else plain lines, both on stderr: trials
+        With `progress` a live bar is drawn in a terminal and in a notebook, else plain lines, both on stderr: trials
         complete, pruned and running, best so far, time left. An outage of up to a minute is waited through.
 
         Raises:
             TimeoutError: the study has not ended within `timeout` seconds; it goes on.
         """
+        from .waiting import wait_for_end
+
         wait_for_end(self, name, progress=progress, timeout=timeout)
         return self.best(name)
 
@@ -179,9 +206,45 @@ class Client:
         lr: list[float] = self._http.call("POST", "/v1/schedules/preview", json=wish).json()["lr"]
         return lr
 
-    def list(self, *, state: StudyState | None = None, tag: str | None = None) -> Iterator[StudyView]:
-        """Go through the studies, page by page, latest first."""
-        return self._pages("/v1/studies", StudyView, state=state, tag=tag)
+    def plot_schedule(
+        self, drawn: Drawn, total_steps: int | None = None, *, initial_lr: float | None = None, ax: Axes | None = None
+    ) -> Axes:
+        """Draw the LR over the updates, with matplotlib.
+
+        Args:
+            drawn: a study's name, which means its answer; an answer, a candidate or a trial; or a schedule, as itself
+                or as its JSON.
+            total_steps: T, the updates to draw it for; default: the study's horizon.
+            initial_lr: for a schedule, what its factors are multiplied with; default: 1.
+            ax: where to draw; default: a new figure.
+
+        Raises:
+            InvalidSpec: there is nothing to draw in it, or the number of updates is not known.
+        """
+        from .plots import plot_schedule
+
+        return plot_schedule(self, drawn, total_steps, initial_lr=initial_lr, ax=ax)
+
+    def plot_curves(
+        self, name: str, *, trials: Sequence[int] | None = None, most: int = 20, ax: Axes | None = None
+    ) -> Axes:
+        """Draw the reports of a study's trials over the updates, with matplotlib; each trial is one call.
+
+        Args:
+            name: the study.
+            trials: the numbers of those to draw; default: the `most` best complete ones.
+            most: how many, where none are named.
+            ax: where to draw; default: a new figure.
+        """
+        from .plots import plot_curves
+
+        return plot_curves(self, name, trials=trials, most=most, ax=ax)
+
+    def list(self, *, state: StudyState | None = None, tag: str | None = None) -> Pages[StudyView]:
+        """Return the studies, read page by page as one goes through them, latest first."""
+        from search_spaces.results import StudyView
+
+        return Pages(self._http, "/v1/studies", StudyView, {"state": state, "tag": tag})
 
     def close(self) -> None:
         """Close the connections."""
@@ -196,17 +259,7 @@ class Client:
         self.close()
 
     def _set_state(self, name: str, state: Literal["paused", "running", "stopped"]) -> StudyView:
-        return StudyView.model_validate(self._http.call("PATCH", _path(name), json={"state": state}).json())
-
-    def _pages(self, path: str, model: type[Item], **filters: str | None) -> Iterator[Item]:
-        params: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
-        params["limit"] = PAGE_SIZE
-        while True:
-            page = self._http.call("GET", path, params=params).json()
-            yield from (model.model_validate(item) for item in page["items"])
-            if not page.get("next_cursor"):
-                return
-            params["cursor"] = page["next_cursor"]
+        return _study_view(self._http.call("PATCH", _path(name), json={"state": state}))
 
 
 def spec_fields(spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
@@ -228,6 +281,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return json.loads(value.model_dump_json())
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def _study_view(response: httpx.Response) -> StudyView:
+    from search_spaces.results import StudyView
+
+    return StudyView.model_validate(response.json())
 
 
 def _path(name: str, rest: str = "") -> str:

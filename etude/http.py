@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from search_spaces.problems import Problem, problem_from_document
 
+from .errors import ServiceUnreachable
+
+__all__ = ["Http", "ServiceUnreachable", "is_ready"]
+
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 WORTH_REPEATING = {500, 502, 503, 504}
-
-
-class ServiceUnreachable(ConnectionError):
-    """No Étude service answers at the address; `etude up` starts one, ETUDE_URL names another."""
 
 
 class Http:
@@ -56,6 +57,7 @@ class Http:
         """
         for attempt in range(self._attempts):
             last = attempt + 1 == self._attempts
+            asked = 0.0
             try:
                 response = self._client.request(method, path, **options)
             except httpx.TransportError as error:
@@ -64,8 +66,27 @@ class Http:
             else:
                 if last or not repeatable or response.status_code not in WORTH_REPEATING:
                     return _checked(response)
-            self._sleep(_pause_seconds(attempt))
+                asked = _retry_after(response)
+            self._sleep(max(_pause_seconds(attempt), asked))
         raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def lines(self, path: str, *, headers: dict[str, str], quiet_seconds: float) -> Iterator[Iterator[str] | None]:
+        """Open a stream of events and go through its lines as they come; None where there is none to come (204).
+
+        Raises:
+            Problem: what the service answered.
+            ServiceUnreachable: there is no answer, or the stream broke, or was silent for `quiet_seconds`.
+        """
+        headers = {"Accept": "text/event-stream", **headers}
+        timeout = httpx.Timeout(self._client.timeout.connect, read=quiet_seconds)
+        try:
+            with self._client.stream("GET", path, headers=headers, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                yield _checked(response).iter_lines() if response.status_code != httpx.codes.NO_CONTENT else None
+        except httpx.TransportError as error:
+            raise ServiceUnreachable(self._unreachable(error)) from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -95,6 +116,12 @@ def _may_be_sent_again(error: httpx.TransportError, repeatable: bool) -> bool:
 def _pause_seconds(attempt: int) -> float:
     # Jitter: clients that lost the same service must not come back in step.
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt) * random.uniform(0.5, 1.0)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """The pause that a service asks for, in seconds; dates, which only a gateway would write, are passed over."""
+    asked = response.headers.get("Retry-After", "")
+    return min(LONGEST_PAUSE_SECONDS, float(asked)) if asked.isdecimal() else 0.0
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

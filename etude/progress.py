@@ -1,9 +1,10 @@
-"""What a person sees while a study is under way: a live bar in a terminal, plain lines elsewhere."""
+"""What a person sees while a study is under way: a live bar in a terminal or a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol
 
@@ -106,10 +107,15 @@ class LiveBar(Silence):
 
 
 def progress_on(console: Console, wanted: bool) -> Progress:
-    """Return what suits the console: a bar in a terminal, lines elsewhere, nothing where nothing is wanted."""
+    """Return what suits the console: a bar in a terminal or a notebook, lines elsewhere, nothing where unwanted."""
     if not wanted:
         return Silence()
-    return LiveBar(console) if console.is_terminal else PlainLines(console)
+    return LiveBar(console) if console.is_terminal or _in_notebook(console) else PlainLines(console)
+
+
+def _in_notebook(console: Console) -> bool:
+    # Redrawing a notebook's output is the widgets' work; without them rich would only warn.
+    return console.is_jupyter and find_spec("ipywidgets") is not None
 
 
 def stderr_console() -> Console:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from search_spaces.results import Answer, StudyView, TrialState, TrialView
-from search_spaces.work import Purpose
-
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from search_spaces.export import Framework
+    from search_spaces.results import Answer, StudyView, TrialState, TrialView
+    from search_spaces.work import Purpose
+
     from .client import Client
+    from .pages import TrialPages
 
 
 @dataclass(frozen=True)
@@ -22,19 +26,35 @@ class Study:
 
     def view(self) -> StudyView:
         """Return the study as it is now: state, budget, counts, best so far."""
-        return self.client.view(self.name)
+        return self.client.get(self.name)
 
     def best(self) -> Answer:
         """Return the answer, or as much of it as there is."""
         return self.client.best(self.name)
 
-    def trials(self, *, state: TrialState | None = None, purpose: Purpose | None = None) -> Iterator[TrialView]:
-        """Go through the study's trials, page by page."""
+    def trials(self, *, state: TrialState | None = None, purpose: Purpose | None = None) -> TrialPages:
+        """Return the study's trials; see `Client.trials`."""
         return self.client.trials(self.name, state=state, purpose=purpose)
+
+    def trial(self, number: int) -> TrialView:
+        """Return one trial with its curve of reports and the LR of every update."""
+        return self.client.trial(self.name, number)
 
     def curve(self, steps: int | None = None) -> list[float]:
         """Return the answer's LR of every update, at the study's horizon or redrawn for `steps` updates."""
         return self.client.curve(self.name, steps=steps)
+
+    def code(self, framework: Framework = "pytorch", *, steps: int | None = None) -> str:
+        """Return the answer as Python text for a framework, at the study's horizon or for `steps` updates."""
+        return self.client.code(self.name, framework, steps=steps)
+
+    def plot_schedule(self, total_steps: int | None = None, *, ax: Axes | None = None) -> Axes:
+        """Draw the LR of the study's answer; see `Client.plot_schedule`."""
+        return self.client.plot_schedule(self.name, total_steps, ax=ax)
+
+    def plot_curves(self, *, trials: Sequence[int] | None = None, most: int = 20, ax: Axes | None = None) -> Axes:
+        """Draw the reports of the study's trials; see `Client.plot_curves`."""
+        return self.client.plot_curves(self.name, trials=trials, most=most, ax=ax)
 
     def wait(self, *, progress: bool = True, timeout: float | None = None) -> Answer:
         """Wait until the study has ended; see `Client.wait`."""

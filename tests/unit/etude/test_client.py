@@ -174,7 +174,7 @@ def test_nan_is_read_from_its_name() -> None:
     """A diverged value crosses JSON, which has no NaN."""
     script = Script(says({"items": [json.loads(trial_view(0, value=math.nan).model_dump_json())]}))
 
-    trial = next(script.client().trials("mine"))
+    trial = next(iter(script.client().trials("mine")))
 
     assert trial.value is not None
     assert math.isnan(trial.value)
