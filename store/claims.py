@@ -25,14 +25,12 @@ from search_spaces.work import (
 from . import optuna_bridge
 from .engine import Store
 from .held import HELD_COLUMNS, answer_lost, as_time, held_rows, pack_held
+from .sharing import rooms_sql, shares_sql
 from .sql import Dialect, Write, statement, together
 from .states import CLAIMABLE_STUDY, ENDED_TRIAL, listed
 
 STALE_ATTEMPTS = 3
 """Leases that may expire without a new rung before the trial is given up."""
-
-LATE_CLAIMS = 32
-"""Of each study that competes for a claim, so many of its latest claims are looked at to share workers fairly."""
 
 
 def claim(store: Store, request: ClaimRequest) -> ClaimAnswer:
@@ -75,7 +73,8 @@ def _claim_sql(dialect: Dialect) -> str:
     """Read what a claim needs, with the picked proposals and their Optuna studies locked.
 
     Between studies of one priority, the one with fewest trials in training is served first, and of those that have
-    equally many the one with the least worker time of late. An Optuna study that was deleted under us is passed by.
+    equally many the one with the least worker time of late. Of a study a worker gets no more than its room there. An
+    Optuna study that was deleted under us is passed by.
     """
     tasks = dialect.rows("tasks", name="text", version="text")
     columns = f"""p.id, p.study_name, p.number, p.trial_id, p.lease, p.lease_expires_at, p.candidate, p.purpose,
@@ -84,6 +83,7 @@ def _claim_sql(dialect: Dialect) -> str:
         {_OPTUNA_ID} AS optuna_id, {dialect.now} AS now"""
     offered = "JOIN offered ON offered.name = s.task AND offered.version = s.task_version"
     lock_study = "FOR UPDATE" if dialect.single_statement else ""
+    least = "least" if dialect.single_statement else "min"
     return f"""
         WITH offered AS ({tasks}),
         repeated AS (
@@ -92,18 +92,21 @@ def _claim_sql(dialect: Dialect) -> str:
         expired AS (
           SELECT {columns} FROM etude_proposals p JOIN etude_studies s ON s.id = p.study_id {offered}
           WHERE p.state = 'leased' AND p.lease_expires_at < {dialect.now} LIMIT 1),
-        {_shares_sql(dialect, offered)},
+        {shares_sql(dialect, offered)},
+        {rooms_sql(dialect)},
         picked AS (
           SELECT {columns} FROM etude_proposals p JOIN etude_studies s ON s.id = p.study_id {offered}
           WHERE p.state = 'proposed' AND s.state IN ({listed(CLAIMABLE_STUDY)})
             AND (CAST(:study AS text) IS NULL OR s.name = CAST(:study AS text))
             AND NOT EXISTS (SELECT 1 FROM repeated)
+            AND NOT EXISTS (SELECT 1 FROM rooms m WHERE m.study_id = s.id AND m.room <= 0)
             AND EXISTS (SELECT 1 FROM studies o WHERE o.study_name = p.study_name AND o.study_id = {_OPTUNA_ID})
           ORDER BY s.priority DESC,
             (SELECT count(*) FROM etude_proposals l WHERE l.study_id = s.id AND l.state = 'leased'),
             (SELECT h.seconds FROM shares h WHERE h.study_id = s.id),
             p.study_id, p.id
-          LIMIT :count {dialect.lock_skip}),
+          LIMIT {least}(:count, coalesce((SELECT max(room) FROM rooms WHERE room > 0), :count))
+          {dialect.lock_skip}),
         locked AS (
           SELECT o.study_id FROM studies o WHERE o.study_id IN (SELECT optuna_id FROM picked WHERE trial_id IS NULL)
           ORDER BY o.study_id {lock_study})
@@ -114,34 +117,6 @@ def _claim_sql(dialect: Dialect) -> str:
 
 
 _OPTUNA_ID = "CASE WHEN p.purpose = 'search' THEN s.optuna_study_id ELSE s.confirmation_study_id END"
-
-
-def _shares_sql(dialect: Dialect, offered: str) -> str:
-    """CTEs up to `shares (study_id, seconds)`: the worker time of late of studies that compete for a claim.
-
-    Of late means: as far back as the latest claims of every competitor are looked at, and no further than the
-    youngest of them is old, so that a study that comes later does not first get all that the others had before.
-    """
-    most = "greatest" if dialect.single_statement else "max"
-    return f"""
-        competing AS (
-          SELECT DISTINCT s.id, s.created_at, p.purpose FROM etude_proposals p
-            JOIN etude_studies s ON s.id = p.study_id {offered}
-          WHERE p.state = 'proposed' AND s.state IN ({listed(CLAIMABLE_STUDY)})),
-        late AS (
-          SELECT c.id AS study_id, c.created_at, p.claimed_at, coalesce(p.finished_at, {dialect.now}) AS until
-          FROM competing c JOIN etude_proposals p ON p.study_id = c.id AND p.purpose = c.purpose
-            AND p.seq > (SELECT m.seq FROM etude_proposals m WHERE m.study_id = c.id AND m.purpose = c.purpose
-                         AND m.claimed_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1) - {LATE_CLAIMS}
-          WHERE p.claimed_at IS NOT NULL AND p.state <> 'proposed' AND (SELECT count(*) FROM competing) > 1),
-        since AS (
-          SELECT max(began) AS began FROM (
-            SELECT CASE WHEN count(*) < {LATE_CLAIMS} THEN max(created_at) ELSE min(claimed_at) END AS began
-            FROM late GROUP BY study_id) each_since),
-        shares AS (
-          SELECT c.id AS study_id, coalesce(sum({most}(0, l.until - {most}(l.claimed_at, n.began))), 0) AS seconds
-          FROM (SELECT DISTINCT id FROM competing) c
-            LEFT JOIN late l ON l.study_id = c.id LEFT JOIN since n ON true GROUP BY c.id)"""
 
 
 def _lease(
