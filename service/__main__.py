@@ -189,6 +189,10 @@ def _serve_http(settings: Settings, listener: socket.socket, store: Store, coord
             gc.freeze()
             _say_ready(ready)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            application.state.feeds.close()  # else their streams would hold the end up
+            await super().shutdown(sockets)
+
     application = create_app(store, settings, coordinator)
     options = uvicorn.Config(
         application,

@@ -8,8 +8,9 @@ from store import Store
 from store.verbs import SqlVerbs
 
 from . import problems
+from .feeds import Feeds
 from .middleware import BodyLimit, RequestIds
-from .routes import best, catalogue, code, health, studies, trials, work, workers
+from .routes import best, catalogue, code, events, health, studies, trials, work, workers
 from .settings import Settings
 from .storable import refuse_unstorable
 from .supervision import Supervised
@@ -28,11 +29,12 @@ def create_app(store: Store, settings: Settings, coordinator: Supervised | None 
     app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
     app.state.store = store
     app.state.verbs = SqlVerbs(store)
+    app.state.feeds = Feeds(store)
     app.state.settings = settings
     app.state.coordinator = coordinator
     problems.install(app)
     app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
-    for module in (studies, trials, work, best, code, catalogue, workers, health):
+    for module in (studies, trials, work, events, best, code, catalogue, workers, health):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)

@@ -66,7 +66,7 @@ def list_trials(
         ).first()
         if row is None:
             raise NotFound(f"there is no study named {study}", field="name")
-        found = _views(connection, _page(row, purpose, state, after).limit(limit + 1))
+        found = views(connection, _page(row, purpose, state, after).limit(limit + 1))
         # Numbers are those of Optuna's rows: where ours follow one another, no foreign trial is among them.
         gapless = len(found) > limit and found[-1].number == after + limit + 1
         if purpose == "search" and not gapless:
@@ -90,13 +90,13 @@ _READ = (
     "steps_done", "horizon_steps", "seed", "worker", "attempts", "resume_step", "resumed_step", "error",
     "worker_seconds", "claimed_at", "finished_at",
 )  # fmt: skip
-_COLUMNS = [proposals.c[name] for name in _READ]
+COLUMNS = [proposals.c[name] for name in _READ]
 
 
 def _page(study: Row[Any, Any, Any], purpose: str, state: str | None, after: int) -> Select[Any]:
     """Numbered rows of ours in order, by an index in every form."""
     query = (
-        select(*_COLUMNS).where(proposals.c.purpose == purpose, proposals.c.number > after).order_by(proposals.c.number)
+        select(*COLUMNS).where(proposals.c.purpose == purpose, proposals.c.number > after).order_by(proposals.c.number)
     )
     if state is None:
         name = study.name if purpose == "search" else confirmation_name(study.name)
@@ -114,7 +114,7 @@ def get_trial(store: Store, study: str, number: int) -> TrialView:
     """
     mine = (proposals.c.study_name == study) & (proposals.c.number == number)
     with store.read() as connection:
-        found = _views(connection, select(*_COLUMNS).where(mine))
+        found = views(connection, select(*COLUMNS).where(mine))
         if found:
             return found[0].model_copy(update={"curve": _curve(connection, study, number)})
         optuna_id = connection.execute(select(studies.c.optuna_study_id).where(studies.c.name == study)).scalar()
@@ -124,7 +124,7 @@ def get_trial(store: Store, study: str, number: int) -> TrialView:
         return _foreign_view(study, foreign).model_copy(update={"curve": []})
 
 
-def _views(connection: Connection, query: Select[Any]) -> list[TrialView]:
+def views(connection: Connection, query: Select[Any]) -> list[TrialView]:
     """Read trials of ours as people see them, in two statements for any number."""
     rows = connection.execute(query).all()
     rungs: dict[int, dict[int, float]] = {}
