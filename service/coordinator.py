@@ -24,11 +24,13 @@ log = logging.getLogger(__name__)
 
 OWN_SECONDS = 8.0
 """How long a study stays with a coordinator that is not heard of: another has it within 10 s."""
-BUSY_SECONDS, IDLE_SECONDS = 0.2, 1.0
+BUSY_SECONDS, IDLE_SECONDS = 0.1, 1.0
 """Pause after a round that changed something, and the longest of those after rounds that did not."""
+IDLE_GROWTH = 1.25
+"""By which a pause is longer than the last: nothing new waits for more than a quarter of the time without news."""
 SWEEP_SECONDS = 1.0
-OUTAGE_SECONDS = 5.0
-"""Longest pause while the store is away; the first is short, since a deadlock or a lock not got is over at once."""
+FIRST_OUTAGE_SECONDS, OUTAGE_SECONDS = 0.4, 5.0
+"""First and longest pause while the store is away; a deadlock or a lock not got is over at once."""
 
 
 class Coordinator:
@@ -47,9 +49,9 @@ class Coordinator:
                 changed = self.round(stop)
             except StoreUnavailable as problem:
                 log.warning("the store is away, trying again: %s", problem)
-                pause = min(2 * pause, OUTAGE_SECONDS)
+                pause = min(max(2 * pause, FIRST_OUTAGE_SECONDS), OUTAGE_SECONDS)
             else:
-                pause = BUSY_SECONDS if changed else min(2 * pause, IDLE_SECONDS)
+                pause = BUSY_SECONDS if changed else min(IDLE_GROWTH * pause, IDLE_SECONDS)
             stop.wait(pause)
         self._give_up()
 

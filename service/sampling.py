@@ -27,7 +27,7 @@ from search_spaces.ranges import AnyRange, Choice, FloatRange, IntRange, Scalar
 from search_spaces.space import Space
 from search_spaces.study import Direction, SamplerSpec
 from store.proposals import Past
-from store.states import ENDED_TRIAL
+from store.states import ENDED_TRIAL, OPEN_TRIAL
 
 from .seeds import derived_seed
 
@@ -62,9 +62,9 @@ class Drawing:
 def draw_points(drawing: Drawing, history: Sequence[Past], seqs: Sequence[int]) -> list[Point]:
     """Draw one point for each of `seqs`, the places of the proposals in the search.
 
-    `history` holds what the sampler may see: ended trials by their outcome, open ones as pending. Each point drawn is
-    pending for those after it. Up to eight points each get a sampler of their own, seeded by the study's seed and
-    their place; more share the first one's.
+    `history` holds what the sampler may see: ended trials by their outcome, open ones by their values at rungs, and as
+    pending before the first. Each point drawn is pending for those after it. Up to eight points each get a sampler of
+    their own, seeded by the study's seed and their place; more share the first one's.
     """
     study = _study_of(drawing, history)
     points = []
@@ -132,8 +132,9 @@ def _outcome(past: Past) -> tuple[TrialState | None, float | None, dict[int, flo
     if past.state == "failed" and past.error == DIVERGED:
         # To TPE a pruned trial that never reported is the worst there is; a failed one would be drawn again.
         return TrialState.PRUNED, None, {}
-    if past.state in ("proposed", "leased"):
-        return TrialState.RUNNING, None, {}
+    if past.state in OPEN_TRIAL:
+        # What it has shown at a rung counts at once, as if it had been pruned there; without, it is only pending.
+        return (TrialState.PRUNED if rungs else TrialState.RUNNING), None, rungs
     return None, None, {}
 
 

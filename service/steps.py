@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from search_spaces.problems import Problem, StoreUnavailable
 from store import Store
 from store.proposals import Past, history, propose, queue, recent_history, taken_places
-from store.states import ENDED_TRIAL
+from store.states import ENDED_TRIAL, OPEN_TRIAL
 from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
 from store.workers import live_slots, offers
 
@@ -31,11 +31,10 @@ log = logging.getLogger(__name__)
 
 LEAST_QUEUE = 2
 """Proposals kept ready while no worker is there to say how many it takes."""
-BLIND_SHARE = 0.25
-"""Of a search's trials, how many may be in flight at once while its sampler learns."""
+BLIND_SHARE, RUNG_SHARE = 0.25, 0.5
+"""Of a search's trials, how many may be in flight at once while its sampler learns: at their ends only, or at rungs."""
 REFILL_SHARE = 0.25
 """Of the proposals that should be ready, how many are missing before more are drawn; where few are, each is."""
-OPEN_STATES = ("proposed", "leased")
 
 
 def step(store: Store, study: LiveStudy) -> bool:
@@ -110,17 +109,28 @@ def _missing(study: LiveStudy, counts: Mapping[str, int], slots: Sequence[int]) 
 
     What live workers can take at once should be ready. But a proposal that is made before results come in is blind:
     were a pack of 64 filled at once, TPE would draw a search of 64 trials without having seen any of them, and be
-    nothing but a random search. So where the sampler learns, no more than a quarter of the budget is in flight; the
-    packs take trials of other studies beside it. Workers that train one trial at a time always find the next one.
+    nothing but a random search. So where the sampler learns, a share of the budget is in flight; the packs take trials
+    of other studies beside it. Workers that train one trial at a time always find the next one.
     """
-    proposed, leased = (counts.get(state, 0) for state in OPEN_STATES)
+    proposed, leased = (counts.get(state, 0) for state in OPEN_TRIAL)
     ready = max(LEAST_QUEUE, sum(slots))
     if study.spec.sampler.kind != "random":
         one_by_one = len(slots) + max(LEAST_QUEUE, len(slots))
-        most = max(one_by_one, math.ceil(BLIND_SHARE * study.spec.budget.trials))
+        most = max(one_by_one, math.ceil(_share(study) * study.spec.budget.trials))
         ready = min(ready, most - leased)
     # A refill costs the reading of the history whatever its size: it waits until a share of the queue is gone.
     return ready - proposed if ready - proposed >= REFILL_SHARE * ready else 0
+
+
+def _share(study: LiveStudy) -> float:
+    """Return the share of the budget that may be in flight.
+
+    Half of it where trials have rungs, which the sampler sees at once (docs/benchmarks.md: half was as good as a
+    quarter without that; half without that no better than drawing evenly).
+    """
+    assert study.resolved is not None
+    learns_at_rungs = study.resolved.rungs and study.spec.sampler.lag is None
+    return RUNG_SHARE if learns_at_rungs else BLIND_SHARE
 
 
 def _live_slots(store: Store, study: LiveStudy) -> list[int]:
@@ -177,7 +187,7 @@ def _nothing_complete(ours: Sequence[Past]) -> str:
 def _confirm(store: Store, study: LiveStudy) -> bool:
     """Tune the baselines outside the space, then confirm, then conclude: each once the one before has ended."""
     counts = queue(store, study.study_id)
-    if any(counts.get(purpose, {}).get(state) for purpose in counts for state in OPEN_STATES):
+    if any(counts.get(purpose, {}).get(state) for purpose in counts for state in OPEN_TRIAL):
         return False
     search = search_of(store, study)
     past = history(store, study.study_id)

@@ -25,6 +25,7 @@ TRIAL_MOVES: dict[str, frozenset[str]] = {
 }
 LIVE_STUDY = ("queued", "running", "paused", "confirming", "confirming_paused")
 CLAIMABLE_STUDY = ("running", "confirming")
+OPEN_TRIAL = ("proposed", "leased")
 ENDED_TRIAL = ("complete", "pruned", "failed", "stopped")
 
 OPTUNA_STATE = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "stopped": "FAIL"}

@@ -190,10 +190,13 @@ def test_proposals_do_not_run_ahead_of_the_workers(store: Store) -> None:
     assert get_study(store, "mine").counts.proposed == 5
 
 
-def test_packs_do_not_make_the_search_blind(store: Store) -> None:
-    """However many slots there are, TPE has at most a quarter of its budget in flight; claimed trials count."""
+@pytest.mark.parametrize(
+    ("fields", "most"), [({}, 12), ({"pruner": {"kind": "none"}}, 6), ({"sampler": {"lag": 12}}, 6)]
+)
+def test_packs_do_not_make_the_search_blind(store: Store, fields: dict[str, object], most: int) -> None:
+    """However many slots: half of the budget of 24 in flight where TPE learns at rungs, else a quarter."""
     worker = simulated(store, slots=32)
-    submitted(store)
+    submitted(store, **fields)
     coordinator = one(store)
     in_flight = []
 
@@ -203,7 +206,7 @@ def test_packs_do_not_make_the_search_blind(store: Store) -> None:
         in_flight.append(counts.proposed + counts.leased)
         worker.claim()
 
-    assert in_flight == [6, 6, 6, 6]
+    assert in_flight == [most] * 4
 
 
 def test_a_random_search_fills_the_packs(store: Store) -> None:
@@ -217,7 +220,7 @@ def test_a_random_search_fills_the_packs(store: Store) -> None:
 
 
 def test_workers_that_train_one_trial_always_find_the_next(store: Store) -> None:
-    """In a small search with many workers, each has a trial in hand and one ready, though that is over a quarter."""
+    """In a small search with many workers, each has a trial in hand and one ready, though that is over its share."""
     workers = [simulated(store, name=f"w{number}", slots=1) for number in range(5)]
     submitted(store)
     coordinator = one(store)

@@ -9,7 +9,7 @@ import pytest
 
 from search_spaces.problems import Conflict, StoreUnavailable
 from service import coordinator as module
-from service.coordinator import OUTAGE_SECONDS, Coordinator
+from service.coordinator import BUSY_SECONDS, IDLE_GROWTH, IDLE_SECONDS, OUTAGE_SECONDS, Coordinator
 from store import Store
 from store.studies import LiveStudy
 
@@ -86,17 +86,23 @@ def test_an_outage_is_waited_through(steps: list[str], monkeypatch: pytest.Monke
     Coordinator(NO_STORE).work(stop)
 
     assert steps == ["sound", "disowned"]
-    assert stop.pauses == [0.4, 0.8, 1.6, 3.2, OUTAGE_SECONDS, 0.2, 0.4]
+    assert stop.pauses == [0.4, 0.8, 1.6, 3.2, OUTAGE_SECONDS, BUSY_SECONDS, IDLE_GROWTH * BUSY_SECONDS]
 
 
 def test_idle_rounds_come_less_and_less_often(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """From 0.2 s up to 1 s while nothing changes."""
+    """Each pause is at most a quarter of the time without news, beyond the shortest, and none is over 1 s."""
     monkeypatch.setattr(module, "own", lambda *_: [])
-    stop = Stop(5)
+    stop = Stop(20)
 
     Coordinator(NO_STORE).work(stop)
 
-    assert stop.pauses == [0.4, 0.8, 1.0, 1.0, 1.0]
+    pauses = [pause or 0.0 for pause in stop.pauses]
+    without_news = [sum(pauses[:count]) for count in range(len(pauses))]
+    assert pauses[0] < 0.2
+    assert pauses[-3:] == [IDLE_SECONDS] * 3
+    assert all(
+        pause <= BUSY_SECONDS * 1.25 + since / 4 + 1e-9 for pause, since in zip(pauses, without_news, strict=True)
+    )
     assert steps == ["disowned"]
 
 

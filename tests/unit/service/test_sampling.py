@@ -112,6 +112,17 @@ def test_pending_trials_are_seen() -> None:
     assert alone != beside
 
 
+def test_what_open_trials_show_at_a_rung_counts_at_once() -> None:
+    """Low LRs that are ahead at a rung are drawn before any trial has ended."""
+    leased = [
+        replace(past, state="leased", value=None, rungs={10: _decades_from(1e-4, past.params)}) for past in evenly(40)
+    ]
+
+    points = draw_points(drawing(LR_ONLY), leased, range(40, 52))
+
+    assert np.median([_decades_from(1e-4, point.params) for point in points]) < 0.5
+
+
 def test_a_foreign_trial_counts_when_its_params_fit() -> None:
     """One that lies in the space changes what is drawn; one with other parameters does not."""
     history = random_history(SPACE, 12)
