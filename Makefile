@@ -4,6 +4,8 @@ BIN := .venv/bin
 # Two stamps: what the parts need, and what the tests and checks need on top of it.
 PARTS := .venv/.parts
 INSTALLED := .venv/.installed
+# Every process would compile our sources anew, and tests start hundreds of them: compiled code is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo up test check soak bench peers format clean install
 
@@ -31,7 +33,7 @@ up: install  ## keep the service, two workers and the Optuna dashboard running; 
 	@$(BIN)/etude up
 
 test: $(INSTALLED)  ## run the tests (under 8 minutes)
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
 	$(BIN)/python -m pytest tests/soak

@@ -13,11 +13,14 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     ValidationError,
 )
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from .descriptions import descriptions
 from .problems import HorizonTooShort, InvalidSpec, Problem
 
 _NUMBERS = frozenset({"bool", "float", "int"})
@@ -54,7 +57,7 @@ class Model(BaseModel):
     real one. Times and the keys of objects, which JSON writes as text, are read from it.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
@@ -62,11 +65,23 @@ class Model(BaseModel):
         strict: CoreSchema = _strict_numbers(handler(source))
         return strict
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler, /) -> JsonSchemaValue:
+        """Describe each field by the text below it."""
+        written = handler(schema)
+        fields = handler.resolve_ref_schema(written).get("properties", {})
+        for name in cls.model_fields:
+            owner = next(part for part in cls.__mro__ if name in vars(part).get("__annotations__", {}))
+            text = descriptions(owner).get(name)
+            if text is not None and name in fields:
+                fields[name].setdefault("description", text)
+        return written
+
 
 class Message(Model):
     """A record that another version may have written: unknown fields are passed over."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, ser_json_inf_nan="strings")
 
 
 def _number_from_text(value: Any) -> Any:

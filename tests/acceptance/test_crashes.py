@@ -86,7 +86,7 @@ def test_up_stopped_by_ctrl_c_goes_on_with_the_study_when_started_again(tmp_path
     """Nothing is lost and nothing is done twice: the second start finishes the budget exactly."""
     settings = free_settings(tmp_path / "var")
     first_log, second_log = tmp_path / "first.log", tmp_path / "second.log"
-    with etude_up(settings, first_log) as process, Client(settings.url) as client:
+    with etude_up(settings, first_log, "--workers", "1") as process, Client(settings.url) as client:
         study = client.submit(
             name="goes-on", task="digits-noisy", trials=8, horizon={"epochs": 30}, confirmation=SMALL_CONFIRMATION
         )
@@ -99,7 +99,7 @@ def test_up_stopped_by_ctrl_c_goes_on_with_the_study_when_started_again(tmp_path
     assert is_free(settings.host, settings.port)
     assert "give their trials back" in first_log.read_text()
 
-    with etude_up(settings, second_log) as process, Client(settings.url) as client:
+    with etude_up(settings, second_log, "--workers", "1") as process, Client(settings.url) as client:
         answer = client.wait("goes-on", progress=False, timeout=120)
         trials = list(client.trials("goes-on"))
 
