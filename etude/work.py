@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
 
 from search_spaces.problems import Problem, StoreUnavailable, Unsupported
 from search_spaces.work import (
+    LARGEST_BODY_BYTES,
     Announcement,
     ClaimAnswer,
     ClaimRequest,
     FinishRequest,
+    ItemAnswer,
     ReleaseRequest,
     RenewRequest,
     ReportRequest,
@@ -21,14 +21,14 @@ from search_spaces.work import (
 )
 
 from .http import Http, ServiceUnreachable
-
-Answer = TypeVar("Answer", bound=BaseModel)
+from .portions import Request, portions
 
 
 class HttpVerbs:
     """`search_spaces.work.Verbs` spoken to a service.
 
-    Each call is tried once: the caller knows how long a trial can wait, and every verb may be repeated.
+    Each call is tried once: the caller knows how long a trial can wait, and every verb may be repeated. A verb that is
+    too long for one request is spoken in several.
     """
 
     def __init__(
@@ -44,37 +44,51 @@ class HttpVerbs:
 
     def announce(self, worker: str, announcement: Announcement) -> None:
         """Store the worker's offer and its sign of life."""
-        self._send("PUT", f"/v1/workers/{quote(worker, safe='')}", announcement)
+        self._send("PUT", f"/v1/workers/{quote(worker, safe='')}", announcement.model_dump_json().encode())
 
     def claim(self, request: ClaimRequest) -> ClaimAnswer:
         """Lease proposed trials to the worker."""
-        return self._post("claim", request, ClaimAnswer)
+        body = request.model_dump_json().encode()
+        return ClaimAnswer.model_validate_json(self._send("POST", "/v1/work/claim", body))
 
     def renew(self, request: RenewRequest) -> VerbAnswer:
         """Prolong leases."""
-        return self._post("renew", request, VerbAnswer)
+        return self._speak("renew", request)
 
     def report(self, request: ReportRequest) -> VerbAnswer:
         """Store reports, settle rungs, decide on pruning, prolong leases."""
-        return self._post("report", request, VerbAnswer)
+        return self._speak("report", request)
 
     def finish(self, request: FinishRequest) -> VerbAnswer:
         """End trials."""
-        return self._post("finish", request, VerbAnswer)
+        return self._speak("finish", request)
 
     def release(self, request: ReleaseRequest) -> VerbAnswer:
         """Give trials back to be proposed again."""
-        return self._post("release", request, VerbAnswer)
+        return self._speak("release", request)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _post(self, verb: str, request: BaseModel, answer: type[Answer]) -> Answer:
-        return answer.model_validate_json(self._send("POST", f"/v1/work/{verb}", request))
+    def _speak(self, verb: str, request: Request) -> VerbAnswer:
+        # pydantic writes the body: NaN and infinities are strings, which httpx's own JSON does not know.
+        body = request.model_dump_json().encode()
+        if len(body) <= LARGEST_BODY_BYTES:
+            return self._ask(verb, body)
+        answers: dict[int, ItemAnswer] = {}
+        for portion in portions(request, LARGEST_BODY_BYTES):
+            answered = self._ask(portion.verb, portion.request.model_dump_json().encode()).items
+            for place, answer in zip(portion.places, answered, strict=True):
+                given_up = portion.verb == "finish" != verb
+                answers[place] = answer.model_copy(update={"directive": "stop"}) if given_up else answer
+        return VerbAnswer(items=[answers[place] for place in range(len(request.items))])
 
-    def _send(self, method: str, path: str, body: BaseModel) -> bytes:
-        """Send a model as JSON.
+    def _ask(self, verb: str, body: bytes) -> VerbAnswer:
+        return VerbAnswer.model_validate_json(self._send("POST", f"/v1/work/{verb}", body))
+
+    def _send(self, method: str, path: str, body: bytes) -> bytes:
+        """Send JSON.
 
         Raises:
             StoreUnavailable: no answer, or one that means that trying again later makes sense.
@@ -82,8 +96,7 @@ class HttpVerbs:
         """
         headers = {"Content-Type": "application/json"}
         try:
-            # pydantic writes the body: NaN and infinities are strings, which httpx's own JSON does not know.
-            response = self._http.call(method, path, content=body.model_dump_json(), headers=headers)
+            response = self._http.call(method, path, content=body, headers=headers)
         except ServiceUnreachable as error:
             raise StoreUnavailable(str(error)) from error
         except Problem as problem:

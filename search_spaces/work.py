@@ -24,6 +24,8 @@ ReportKind = Literal["raw", "averaged", "cooldown"]
 Precision = Literal["float32", "float64", "bf16"]
 LONGEST_HORIZON = 10_000_000
 """Steps of the longest training: the service holds the LR of each of them."""
+LARGEST_BODY_BYTES = 1024 * 1024
+"""Of a request to the service, which reads no more."""
 WorkerName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -148,10 +150,12 @@ class RenewRequest(Message):
 
 
 class ReportRequest(Message):
-    """Report for any number of trials in one round trip."""
+    """Report for any number of trials in one round trip; several items of one trial count as one."""
 
     worker: WorkerName
     items: list[ReportItem]
+    deciding: bool = True
+    """Whether the rungs that are reached decide; not where the training has ended and its finish follows."""
 
 
 class FinishRequest(Message):

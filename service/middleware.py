@@ -11,13 +11,13 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search_spaces.problems import InternalError, Problem, TooLarge
+from search_spaces.work import LARGEST_BODY_BYTES
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
 ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """Ids from clients go into our log: nothing that could forge a line of it."""
-BODY_LIMIT_BYTES = 1024 * 1024
 
 
 class RequestIds:
@@ -57,7 +57,7 @@ class RequestIds:
 class BodyLimit:
     """Refuse bodies above 1 MiB, announced or streamed, before anything parses them."""
 
-    def __init__(self, app: ASGIApp, limit_bytes: int = BODY_LIMIT_BYTES) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: int = LARGEST_BODY_BYTES) -> None:
         self.app = app
         self.limit_bytes = limit_bytes
 

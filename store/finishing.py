@@ -36,7 +36,7 @@ def finish(store: Store, request: FinishRequest) -> VerbAnswer:
     late = [
         ReportItem(study=item.study, number=item.number, lease=item.lease, reports=item.reports) for item in unsettled
     ]
-    report(store, ReportRequest(worker=request.worker, items=late), deciding=False)
+    report(store, ReportRequest(worker=request.worker, items=late, deciding=False))
     return finish(store, request)
 
 
@@ -49,13 +49,13 @@ def _reaches_rung(row: Row[Any] | None, item: FinishItem) -> bool:
 
 
 def _finish(store: Store, connection: Any, request: FinishRequest, held: dict[int, Row[Any]]) -> VerbAnswer:
-    ending = [
-        (held[place], _judged(held[place], item))
-        for place, item in enumerate(request.items)
-        if place in held and held[place].state == "leased"
-    ]
+    ending: dict[int, tuple[Row[Any], FinishItem]] = {}
+    for place, item in enumerate(request.items):
+        if place in held and held[place].state == "leased":
+            # Of two items of one trial the first ends it; the other is a repeated finish.
+            ending.setdefault(held[place].id, (held[place], _judged(held[place], item)))
     if ending:
-        together(connection, store.dialect, _writes(store.dialect, request.worker, ending))
+        together(connection, store.dialect, _writes(store.dialect, request.worker, list(ending.values())))
     return VerbAnswer(items=[_answer(held.get(place), item) for place, item in enumerate(request.items)])
 
 

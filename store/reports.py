@@ -49,26 +49,44 @@ class Change:
     pruned: bool = False
 
 
-def report(store: Store, request: ReportRequest, *, deciding: bool = True) -> VerbAnswer:
-    """Store reports, settle rungs and decide; without `deciding` rungs are settled and nothing is pruned."""
+def report(store: Store, request: ReportRequest) -> VerbAnswer:
+    """Store reports, settle rungs and, where the request is `deciding`, decide which trials are pruned."""
+    items, places = _by_trial(request.items)
     with store.begin() as connection:
-        context = _read(store.dialect, connection, request.items)
+        context = _read(store.dialect, connection, items)
         changes: dict[int, Change] = {}
-        for place, item in enumerate(request.items):
+        for place, item in enumerate(items):
             row = context.held.get(place)
             if row is not None and row["state"] == "leased":
                 changes[place] = _settle(context, row, item)
-        if deciding:
+        if request.deciding:
             for change in changes.values():
                 _decide(context, change)
         if changes:
             together(connection, store.dialect, _writes(store, list(changes.values())))
-    return VerbAnswer(
-        items=[
-            _answer(store, item, context.held.get(place), changes.get(place))
-            for place, item in enumerate(request.items)
-        ]
-    )
+    answers = [_answer(store, item, context.held.get(place), changes.get(place)) for place, item in enumerate(items)]
+    return VerbAnswer(items=[answers[place] for place in places])
+
+
+def _by_trial(items: Sequence[ReportItem]) -> tuple[list[ReportItem], list[int]]:
+    """Make one item of those of one trial, whose rows can be written once only; and the place of each among them."""
+    merged: dict[tuple[str, int, str], ReportItem] = {}
+    keys = [(item.study, item.number, item.lease) for item in items]
+    for key, item in zip(keys, items, strict=True):
+        merged[key] = _merged(merged[key], item) if key in merged else item
+    places = {key: place for place, key in enumerate(merged)}
+    return list(merged.values()), [places[key] for key in keys]
+
+
+def _merged(first: ReportItem, second: ReportItem) -> ReportItem:
+    """Join two items of one trial: of what each may say once, the later one holds."""
+    changes = {
+        "reports": [*first.reports, *second.reports],
+        "checkpoint": first.checkpoint if second.checkpoint is None else second.checkpoint,
+        "resumed_step": first.resumed_step if second.resumed_step is None else second.resumed_step,
+        "worker_seconds": first.worker_seconds + second.worker_seconds,
+    }
+    return first.model_copy(update=changes)
 
 
 def _answer(store: Store, item: ReportItem, row: dict[str, Any] | None, change: Change | None) -> ItemAnswer:

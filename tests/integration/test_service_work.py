@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from etude.work import HttpVerbs
 from search_spaces.results import Answer, TrialView
-from search_spaces.work import TaskVersion
+from search_spaces.work import LARGEST_BODY_BYTES, ReportRequest, TaskVersion
 from service.coordinator import Coordinator
 from store import Store, open_store
 from store.studies import stored_answer
+from store.trials import get_trial
 from tests.integration.service_http import serving
 from tests.integration.service_simulation import drive, simulated
 from tests.integration.test_service_studies import MINE, announce
-from tests.studies import OFFER
+from tests.studies import OFFER, add_proposals, claim, finish, report_item, run_study
 
 SMALL = MINE | {"budget": {"trials": 4}, "confirmation": {"seeds": 2}}
 
@@ -230,3 +233,22 @@ def test_a_plateau_is_drawn_by_what_its_training_reported(store: Store) -> None:
     assert curve[:70] == pytest.approx([answer.candidate.initial_lr * cut for cut in cuts])
     assert double[::2] == curve
     assert trial["lr"] == curve
+
+
+def test_what_was_kept_through_a_long_outage_is_heard(store: Store) -> None:
+    """More reports than one request holds arrive whole, of a trial that goes on and of one that ends."""
+    run_study(store, horizon={"steps": 20_000}, pruner={"kind": "none"})
+    add_proposals(store, count=2)
+    points = [(step, 1 / step) for step in range(1, 19_001)]
+    with serving(store) as client, closing(HttpVerbs(str(client.base_url))) as verbs:
+        on, over = claim(verbs, count=2)
+        kept = ReportRequest(worker="w1", items=[report_item(on, *points), report_item(over, (1, 1.0))])
+        assert len(kept.model_dump_json()) > LARGEST_BODY_BYTES
+
+        answers = verbs.report(kept).items
+        ended = finish(verbs, over, 0.5, steps_done=20_000, reports=report_item(over, *points).reports)
+
+    assert [answer.directive for answer in [*answers, ended]] == ["continue"] * 3
+    assert [(point.step, point.value) for point in get_trial(store, "mine", on.number).curve or []] == points
+    assert len(get_trial(store, "mine", over.number).curve or []) == len(points)
+    assert get_trial(store, "mine", over.number).state == "complete"

@@ -1,14 +1,16 @@
-"""The five verbs, one suite over SQL on both databases and over HTTP."""
+"""The five verbs over SQL on both databases, and over HTTP where the way there makes a difference."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import pytest
 from sqlalchemy import text
 
+from etude.work import HttpVerbs
 from search_spaces.work import (
     ClaimRequest,
     FinishItem,
@@ -18,13 +20,33 @@ from search_spaces.work import (
     ReleaseRequest,
     RenewRequest,
     TaskVersion,
+    Verbs,
 )
 from store import Store
 from store.claims import sweep_expired
 from store.studies import change_state, get_study
 from store.trials import get_trial, list_trials
 from store.verbs import SqlVerbs
+from tests.integration.service_http import serving
 from tests.studies import add_proposals, claim, finish, report, report_item, run_study, stock_storage, stock_trials
+
+
+@pytest.fixture
+def verbs(store: Store) -> SqlVerbs:
+    """The verbs over SQL."""
+    return SqlVerbs(store)
+
+
+@pytest.fixture(params=["sql", "http"])
+def either(request: pytest.FixtureRequest, store: Store) -> Iterator[Verbs]:
+    """The five verbs, straight on the store and through a service."""
+    if request.param == "sql":
+        yield SqlVerbs(store)
+        return
+    with serving(store) as client:
+        spoken = HttpVerbs(str(client.base_url))
+        yield spoken
+        spoken.close()
 
 
 def expire(store: Store) -> None:
@@ -117,6 +139,61 @@ def test_a_trial_that_falls_behind_is_pruned_at_once(store: Store, verbs: Any) -
     states = [trial.state.name for trial in stock_trials(store.url)]
     assert states == ["RUNNING"] * 5 + ["PRUNED"] * 3
     assert get_study(store, "mine").counts.pruned == 3
+
+
+def test_items_of_one_trial_are_one_report(store: Store, either: Verbs) -> None:
+    """Two items of a trial, the later steps first, are stored as one in the order of steps; again, nothing changes."""
+    run_study(store)
+    add_proposals(store, count=2)
+    trial, other = claim(either, count=2)
+    late = report_item(trial, (20, 1.0), (25, 0.9), worker_seconds=2.0)
+    early = report_item(trial, (5, 3.0), (10, 2.0), worker_seconds=1.0, checkpoint="file")
+
+    first = report(either, late, report_item(other, (5, 1.0)), early)
+    seconds = get_trial(store, "mine", trial.number).worker_seconds
+    again = report(either, late, report_item(other, (5, 1.0)), early)
+
+    view = get_trial(store, "mine", trial.number)
+    assert [(answer.number, answer.directive) for answer in first] == [
+        (trial.number, "continue"), (other.number, "continue"), (trial.number, "continue"),
+    ]  # fmt: skip
+    assert [answer.directive for answer in again] == ["continue"] * 3
+    assert view.rungs == {10: 2.0, 20: 1.0}
+    assert [(p.step, p.value) for p in view.curve or []] == [(5, 3.0), (10, 2.0), (20, 1.0), (25, 0.9)]
+    assert seconds == 3.0
+    assert stock_trials(store.url)[trial.number].intermediate_values == {10: 2.0, 20: 1.0}
+
+
+@pytest.mark.parametrize("worst_at", [10, 20])
+def test_items_of_one_trial_are_pruned_together(store: Store, either: Verbs, worst_at: int) -> None:
+    """A trial that any of its items' rungs prunes is pruned, both items are told so, now and when asked again."""
+    run_study(store)
+    add_proposals(store, count=7)
+    *others, bad = claim(either, count=7)
+    report(either, *(report_item(trial, (10, 1.0), (20, 1.0)) for trial in others))
+    items = [report_item(bad, (step, 9.0 if step == worst_at else 0.5)) for step in (10, 20)]
+
+    first, again = report(either, *items), report(either, *items)
+
+    assert [answer.directive for answer in [*first, *again]] == ["prune"] * 4
+    assert get_trial(store, "mine", bad.number).state == "pruned"
+    assert get_study(store, "mine").counts.pruned == 1
+
+
+def test_a_trial_that_is_finished_twice_in_one_call(store: Store, either: Verbs) -> None:
+    """The first of two items ends it; the other is answered as a repeated finish is."""
+    run_study(store)
+    add_proposals(store, count=1)
+    trial = claim(either)[0]
+    key: dict[str, Any] = {"study": "mine", "number": 0, "lease": trial.lease, "state": "complete", "steps_done": 100}
+
+    answers = either.finish(
+        FinishRequest(worker="w1", items=[FinishItem(**key, value=value) for value in (0.25, 0.5)])
+    ).items
+
+    assert [answer.accepted for answer in answers] == [True, True]
+    assert get_trial(store, "mine", 0).value == 0.25
+    assert get_study(store, "mine").counts.complete == 1
 
 
 @pytest.mark.parametrize("fields", [{"prunable": False}, {"run_on": True}, {"exempt_steps": 11}])
@@ -334,12 +411,6 @@ def test_a_foreign_trial_is_shown_and_not_ours(store: Store, verbs: Any) -> None
     assert [view.origin for view in listed] == ["sampler", "foreign", "sampler"]
     assert get_study(store, "mine").counts.foreign == 1
     assert len(stock_trials(store.url)) == 3
-
-
-@pytest.fixture
-def verbs(store: Store) -> SqlVerbs:
-    """The verbs over SQL."""
-    return SqlVerbs(store)
 
 
 def test_values_at_a_rung_are_compared_to_their_last_digit(store: Store, verbs: Any) -> None:
