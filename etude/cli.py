@@ -8,7 +8,7 @@ import click
 
 from search_spaces.problems import Problem
 
-from . import cli_parts, cli_schedules, cli_studies
+from . import cli_parts, cli_schedules, cli_studies, cli_watch
 from .checkout import NoCheckout
 from .http import ServiceUnreachable
 from .parts import PartFailed
@@ -76,6 +76,7 @@ for command in (
     cli_parts.store,
     cli_studies.submit,
     cli_studies.status,
+    cli_watch.watch,
     cli_studies.best,
     cli_schedules.code,
     cli_schedules.explain,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from search_spaces.study import StudySpec
     from search_spaces.work import Purpose
 
+    from .events import Event, Follower
     from .plots import Drawn
 
     Spec = StudySpec | Mapping[str, Any]
@@ -163,6 +164,28 @@ class Client:
         from search_spaces.results import WorkerView
 
         return Pages(self._http, "/v1/workers", WorkerView)
+
+    def events(self, name: str, *, position: str | None = None) -> Iterator[Event]:
+        """Follow a study: an event for each change of it or of a trial, until it has ended.
+
+        It begins with every open trial and the study as they are; from the position "0.0" also with every trial that
+        has ended. An event may come twice, since each holds the whole study or trial. An outage of up to a minute is
+        waited through.
+
+        Raises:
+            NotFound: there is no such study.
+            ServiceUnreachable: nobody has answered for a minute.
+        """
+        from .events import Event
+
+        changes = self.follower(name, position=position).follow()
+        return (change for change in changes if isinstance(change, Event))
+
+    def follower(self, name: str, *, position: str | None = None) -> Follower:
+        """Return what `events` goes by, which also tells of outages and knows its position."""
+        from .events import Follower
+
+        return Follower(self._http, name, position=position)
 
     def wait(self, name: str, *, progress: bool = True, timeout: float | None = None) -> Answer:
         """Wait until the study has ended (done, stopped or failed) and return its answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from search_spaces.work import Purpose
 
     from .client import Client
+    from .events import Event
     from .pages import TrialPages
 
 
@@ -55,6 +56,10 @@ class Study:
     def plot_curves(self, *, trials: Sequence[int] | None = None, most: int = 20, ax: Axes | None = None) -> Axes:
         """Draw the reports of the study's trials; see `Client.plot_curves`."""
         return self.client.plot_curves(self.name, trials=trials, most=most, ax=ax)
+
+    def events(self, *, position: str | None = None) -> Iterator[Event]:
+        """Follow the study until it has ended; see `Client.events`."""
+        return self.client.events(self.name, position=position)
 
     def wait(self, *, progress: bool = True, timeout: float | None = None) -> Answer:
         """Wait until the study has ended; see `Client.wait`."""

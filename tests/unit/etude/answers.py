@@ -12,7 +12,7 @@ import pytest
 
 from etude import Client
 from search_spaces.baselines import BASELINES
-from search_spaces.problems import Problem
+from search_spaces.problems import NotFound, Problem
 from search_spaces.results import Answer, Arm, Evidence, MetricName, StudyView, TrialView
 from search_spaces.study import StudySpec
 
@@ -102,6 +102,8 @@ def routes(table: dict[str, Callable[[httpx.Request], httpx.Response] | httpx.Re
 
     def answer(request: httpx.Request) -> httpx.Response:
         entry = table.get(f"{request.method} {request.url.path}")
+        if entry is None and request.url.path.endswith("/events"):
+            return refuses(NotFound("this service knows no events"))
         if entry is None:
             pytest.fail(f"nobody expected {request.method} {request.url.path}")
         return entry(request) if callable(entry) else httpx.Response(entry.status_code, content=entry.content)

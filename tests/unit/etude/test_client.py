@@ -29,6 +29,7 @@ CUT = httpx.ReadError("connection cut")
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etude.http.FIRST_PAUSE_SECONDS", 0.0)
     monkeypatch.setattr("etude.waiting.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("etude.events.FIRST_PAUSE_SECONDS", 0.0)
 
 
 def test_submit_posts_the_spec_and_returns_the_study() -> None:
@@ -205,8 +206,9 @@ def test_a_study_that_is_not_there_is_said_at_once() -> None:
 
 
 def test_wait_returns_the_answer_once_the_study_is_done() -> None:
-    """Waiting passes through the states and an outage, then asks for the answer."""
+    """At a service without events it looks, passes through the states and an outage, then asks for the answer."""
     script = Script(
+        refuses(NotFound("there is nothing at /v1/studies/mine/events")),
         says(study_view("queued")),
         *[REFUSED] * 6,
         says(study_view("confirming")),
