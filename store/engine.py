@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -20,6 +20,8 @@ from .sql import POSTGRESQL, SQLITE, Dialect, statement
 LEASE_SECONDS = 60.0
 BUSY_SECONDS = 30
 RESTED_SECONDS = 1.0
+READ_ONLY = "readonly database"
+"""In what SQLite says when its file may not be written."""
 
 
 class Store:
@@ -87,7 +89,7 @@ def _advice(error: Exception) -> str:
     first = words[0] if words else type(error).__name__
     if "too many clients" in first or "remaining connection slots" in first:
         return f"{first}; raise PostgreSQL's max_connections, or let workers use the service (ETUDE_URL)"
-    if "disk is full" in first or "readonly database" in first:
+    if "disk is full" in first or READ_ONLY in first:
         return f"{first}; nothing was written, and work goes on when there is room and permission"
     return first
 
@@ -178,6 +180,12 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
         connection.isolation_level = None  # the driver must not begin transactions by itself
         for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "handle_error")
+    def _open_anew(context: ExceptionContext) -> None:
+        # A connection that was opened while the file was read-only stays so, whatever becomes of the file.
+        if READ_ONLY in str(context.original_exception):
+            context.is_disconnect = True
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

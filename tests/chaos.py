@@ -30,6 +30,8 @@ from tests.simulated import OFFER, REPORT_STEPS
 from tests.studies import stock_trials
 
 LEASE_SECONDS = 3.0
+FEWEST_ENDED, MOST_ENDED = 4, 8
+"""Trials that end between two kills, however long or short a time they take."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Crowd:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
     kills: int = 0
+    at_birth: Callable[[], None] = die_with_parent
+    """Called in each process before it becomes a program."""
     _gone: set[int] = field(default_factory=set)
 
     def add(self, *command: str) -> None:
@@ -64,7 +68,7 @@ class Crowd:
                 env=environ,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, no Python locks
+                preexec_fn=self.at_birth,  # noqa: PLW1509 - one system call, no Python locks
             )
 
     def kill_one(self) -> None:
@@ -156,24 +160,36 @@ def wait_until(reached: Callable[[], object], seconds: float) -> None:
 
 
 def run_through(made: Crowd, store: Store, name: str, seconds: float, *, kill_every: float | None = 1.0) -> None:
-    """Wait for the study's end, killing a process every so many seconds meanwhile.
+    """Wait for the study's end, killing a process every so many seconds, or trials, meanwhile.
 
-    Between two kills something must have ended: a machine that starts processes more slowly than they are killed
-    would show nothing but starts.
+    A machine that starts processes more slowly than they are killed would show nothing but starts, and on a fast one
+    a study would be over after few kills: so the number of kills is bounded on both sides by that of trials.
     """
     give_up = time.monotonic() + seconds
-    next_kill = time.monotonic() + (kill_every or seconds)
-    ended = 0
-    while (view := _read(store, name, give_up)).state not in ("done", "failed", "stopped"):
+    killed_at, ended_at_kill = time.monotonic(), 0
+    while (view := read_study(store, name, give_up)).state not in ("done", "failed", "stopped"):
         assert time.monotonic() < give_up, f"{view.counts} after {made.kills} kills"
-        now_ended = view.counts.ended + view.confirmation.ended
-        if kill_every is not None and time.monotonic() >= next_kill and now_ended > ended:
+        ended = view.counts.ended + view.confirmation.ended
+        if kill_every is not None and _kill_is_due(time.monotonic() - killed_at, ended - ended_at_kill, kill_every):
             made.kill_one()
-            next_kill, ended = time.monotonic() + kill_every, now_ended
+            killed_at, ended_at_kill = time.monotonic(), ended
         time.sleep(0.1)
 
 
-def _read(store: Store, name: str, give_up: float) -> StudyView:
+def _kill_is_due(seconds: float, ended: int, kill_every: float) -> bool:
+    return ended >= MOST_ENDED or (ended >= FEWEST_ENDED and seconds >= kill_every)
+
+
+def wait_for_ended(store: Store, name: str, ended: int, seconds: float) -> StudyView:
+    """Wait until so many trials of a study have ended, through an outage of the database as well; return the study."""
+    give_up = time.monotonic() + seconds
+    while (view := read_study(store, name, give_up)).counts.ended < ended:
+        assert time.monotonic() < give_up, f"{view.counts}, and no {ended} ended in {seconds} s"
+        time.sleep(0.1)
+    return view
+
+
+def read_study(store: Store, name: str, give_up: float) -> StudyView:
     """Return a study; a connection of ours may have ended with the server and say so once."""
     while True:
         try:

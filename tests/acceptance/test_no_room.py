@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
 import sqlite3
 import sys
@@ -16,9 +18,11 @@ from store import Store, open_store
 from store.studies import get_study
 from store.workers import list_workers
 from tests.chaos import add_service, add_workers, assert_exact, crowd, run_through, submit_simulated, wait_until
+from tests.dying import die_with_parent
 from tests.postgres import Postgres
 
 CONNECTIONS = 8
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 
 @contextmanager
@@ -79,6 +83,38 @@ def test_workers_whose_disk_is_full_wait_for_room(sqlite_url: str, tmp_path: Pat
         assert whole(store)
         assert made.died() == []
         store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux takes from root the right to write to any file")
+def test_processes_whose_file_is_read_only_wait_for_permission(sqlite_url: str, tmp_path: Path) -> None:
+    """They say what is wrong, write nothing, live on, and with permission the budget is exact."""
+    with crowd(sqlite_url, tmp_path) as made:
+        made.at_birth = obey_permissions
+        store = open_store(sqlite_url)
+        submit_simulated(store, "sealed", 5, pruner={"kind": "none"})
+        file = Path(str(store.engine.url.database))
+
+        file.chmod(0o444)
+        made.add("service", "--only", "coordinator")
+        add_workers(made, 1)
+        wait_until(lambda: "readonly database; nothing was written, and" in (tmp_path / "0.log").read_text(), 30)
+        state = get_study(store, "sealed").state
+        assert whole(store)
+        file.chmod(0o644)
+        run_through(made, store, "sealed", 90, kill_every=None)
+
+        assert state == "queued"
+        assert_exact(store, "sealed", 5)
+        assert whole(store)
+        assert made.died() == []
+        store.close()
+
+
+def obey_permissions() -> None:
+    """Let a process that is to be a program have no right to pass over the permissions of files, as root has it."""
+    die_with_parent()
+    if os.geteuid() == 0:
+        assert ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) == 0
 
 
 @contextmanager

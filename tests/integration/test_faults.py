@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -93,7 +93,8 @@ def test_a_full_disk_is_a_clear_error_and_work_goes_on(sqlite_url: str) -> None:
     answer = report(verbs, report_item(trial, (10**6, 0.5)))[0]
 
     assert answer.accepted
-    assert sqlite3.connect(file_of(store)).execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(file_of(store))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     store.close()
 
 
@@ -118,7 +119,7 @@ def file_of(store: Store) -> str:
 
 
 def test_a_read_only_store_is_a_clear_error(sqlite_url: str) -> None:
-    """A store that may not be written to says so, and can still be read."""
+    """A store that may not be written to says so, can still be read, and is opened anew to be written to."""
     store = open_store(sqlite_url, pool_size=1)
     with store.engine.connect() as connection:
         raw = connection.connection.driver_connection
@@ -127,8 +128,11 @@ def test_a_read_only_store_is_a_clear_error(sqlite_url: str) -> None:
 
     with pytest.raises(StoreUnavailable, match="readonly"):
         run_study(store)
+    listed = list_studies(store).items
+    run_study(store)
 
-    assert list_studies(store).items == []
+    assert listed == []
+    assert [view.name for view in list_studies(store).items] == ["mine"]
     store.close()
 
 
