@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -112,6 +113,7 @@ class Readers:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        gc.collect()  # what a poll that failed has left is this test's, not a later one's
 
     def see_all(self, study: str, trials: int) -> None:
         """Wait until each reader shows so many trials of the study, all of them ended."""

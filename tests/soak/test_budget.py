@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from store import open_store
-from store.studies import get_study
 from tests.acceptance.test_chaos import add_foreign
 from tests.chaos import (
     add_service,
@@ -20,7 +19,7 @@ from tests.chaos import (
     crowd,
     run_through,
     submit_simulated,
-    wait_until,
+    wait_for_ended,
 )
 from tests.postgres import Postgres
 from tests.readers import reading
@@ -75,9 +74,13 @@ def test_eight_workers_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
         assert_exact(store, "embedded", 500, foreign=40)
         readers.see_all("embedded", 540)
         readers.assert_right()
+        assert made.kills >= 20
         store.close()
 
 
+# SQLAlchemy leaves a connection open that dies during its first questions (`Dialect.initialize`), and a stock reader
+# opens one for each poll.
+@pytest.mark.filterwarnings("ignore:.*psycopg.Connection.* was deleted while still open:ResourceWarning")
 def test_postgresql_stopped_three_times(tmp_path: Path) -> None:
     """Three immediate stops in the middle of a study: nobody dies, nothing acknowledged is lost, readers recover."""
     server = Postgres()
@@ -85,11 +88,11 @@ def test_postgresql_stopped_three_times(tmp_path: Path) -> None:
         with crowd(server.url(), tmp_path) as made, reading(server.url(), tmp_path) as readers:
             store = open_store(server.url())
             address = add_service(made)
-            add_workers(made, 4, pause=0.02, idle=600)
-            add_workers(made, 4, http=address, pause=0.02, idle=600)
+            add_workers(made, 4, pause=0.1, idle=600)
+            add_workers(made, 4, http=address, pause=0.1, idle=600)
             submit_simulated(store, "outages", 150, pruner={"kind": "none"})
             for ended in (20, 60, 100):
-                wait_until(lambda ended=ended: get_study(store, "outages").counts.ended >= ended, 200)
+                assert wait_for_ended(store, "outages", ended, 200).counts.ended < 150
                 with readers.outage():
                     server.stop("immediate")
                     server.start()
