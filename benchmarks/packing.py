@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from etude.task import Split, Task
 from search_spaces.work import Packing
 from workers.packing.measure import MOST_ON_CPU, MOST_ON_GPU, packed, trial_of
 from workers.packing.pack import Pack
+from workers.packing.picks import device_name
 from workers.packing.ways import Way
 from workers.solo import Solo
 from workers.tasks import TASKS
@@ -54,7 +54,7 @@ def main() -> None:
     compiles = on_gpu if flags.compile is None else flags.compile
     largest = flags.largest or (MOST_ON_GPU if on_gpu else MOST_ON_CPU)
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{_hardware(flags.device)}, {flags.threads} thread(s), {versions}")
+    print(f"{device_name(flags.device)}, {flags.threads} thread(s), {versions}")
     clock = time.process_time if not on_gpu and flags.threads == 1 and not flags.wall else time.perf_counter
     spent = "CPU" if clock is time.process_time else "wall"
     print(f"medians of {flags.rounds} slices of {flags.seconds} s ({spent} time), in turn (least to most)")
@@ -181,7 +181,7 @@ def _sliced(advance: Callable[[], int], task: Task) -> Slice:
 def _engine(engine: Solo | Pack, task: Task, size: int) -> Slice:
     """Return an engine's training, several updates a call, from whose stops it goes on."""
     for number in range(size):
-        engine.enter(trial_of(task, number))
+        engine.enter(trial_of(task, number, LAID_OUT * task.steps_per_epoch))
 
     def some() -> int:
         begun, looks = time.perf_counter(), 0
@@ -257,15 +257,6 @@ def _row(name: str, rates: dict[str, list[float]], task: Task, *, is_picked: boo
 
 def _spread(values: Sequence[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-def _hardware(device: str) -> str:
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .crew import LOOK_SECONDS, Crew, command_for, devices_of, stop_with_parent
 from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
 from .packing.measure import packed
+from .packing.picks import Picks
 from .periodic import repeating
 from .settings import WorkerSettings
 from .tasks import TASKS, named
@@ -66,18 +67,23 @@ def _work(
     verbs = verbs_when_there(settings, stop, log)
     if verbs is None:
         return
-    choose = choice_of(flags.pack, stop, compiles=flags.compile or settings.compile)
+    choose = choice_of(
+        flags.pack, stop, compiles=flags.compile or settings.compile, picks=Picks(settings.data_dir / "packing")
+    )
     Worker(
         flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choose,
         checkpoints=checkpoints,
     ).work()  # fmt: skip
 
 
-def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False) -> Choose:
-    """Return what decides how many trials of a task are packed: at most so many; None: as many as are fastest."""
+def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False, picks: Picks | None = None) -> Choose:
+    """Return what decides how many trials of a task are packed: at most so many; None: as many as are fastest.
+
+    `picks` are what earlier workers have measured.
+    """
     if pack == 1:
         return alone
-    return partial(packed, most=pack, compiles=compiles, interrupted=lambda: stop.asked)
+    return partial(packed, most=pack, compiles=compiles, interrupted=lambda: stop.asked, picks=picks)
 
 
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from ..engine import Attempt, Engine, Interrupted
 from ..solo import Solo
 from .layout import Layout, NotPackable
 from .pack import Pack
+from .picks import Pick, Picks
 from .probe import check_packing
 from .ways import WAYS, Way, pattern
 
@@ -28,11 +29,16 @@ log = logging.getLogger(__name__)
 
 MOST_ON_CPU = 64
 MOST_ON_GPU = 512
-SIZE_OF_CHOICE = 16
-"""The ways are compared in packs of this size."""
-LEAST_GAIN = 1.1
-"""Below it one by one is as good, and a trial's answer comes sooner."""
+LARGEST_OF_CHOICE = 16
+SECONDS_OF_CHOICE = 0.05
+"""The ways are compared in packs of a size whose trials take so long alone for an update, and of at most 16.
+
+Where those gain too little, larger ones are not tried: what packing saves is overhead, of which an update
+that takes long has little."""
+LEAST_GAIN = 1.2
+"""Below it one by one is as good, as far as short slices can tell, and a trial's answer comes sooner."""
 WARM_UP = 2
+"""Updates before the first slice that are not timed; before a later one it is one: others have had the caches."""
 SECONDS = 0.02
 """Of one slice, at least; and no fewer than `LEAST_UPDATES`. Short ones find the moments in which nobody disturbs."""
 LEAST_UPDATES = 2
@@ -42,8 +48,10 @@ LONGEST_ROUNDS = 0.6
 """Seconds after which no further round begins."""
 CONTENDING = 0.7
 """Of the best: sizes below it are not measured again."""
-LONGEST_UPDATE = 1.0
+LONGEST_UPDATE = 0.25
 """Seconds; a larger pack is not tried."""
+FAR_AWAY = 10_000
+"""Steps of the trials that are measured with: more than they make, and their schedules are soon laid out."""
 COPIES = 8
 """What a trial takes, in parameters: its own, gradients, the optimizer's state, and as much again while it moves."""
 SHARE_OF_MEMORY = 0.5
@@ -67,7 +75,12 @@ class BrokenOff(Exception):
 
 
 def packed(
-    task: Task, most: int | None = None, *, compiles: bool = False, interrupted: Interrupted = lambda: False
+    task: Task,
+    most: int | None = None,
+    *,
+    compiles: bool = False,
+    interrupted: Interrupted = lambda: False,
+    picks: Picks | None = None,
 ) -> Opening:
     """Decide how trials of a task are trained on its device: `Choose` of the bench, measured.
 
@@ -76,31 +89,60 @@ def packed(
         most: trials at once; None: as many as are fastest.
         compiles: whether torch.compile is tried, too; compiling takes tens of seconds.
         interrupted: looked at between two slices; True breaks the measurement off.
+        picks: of earlier measurements, which are not made again; None: measure in any case.
 
     Raises:
         BrokenOff: it was interrupted.
     """
+    before = picks.find(task, most, compiles=compiles) if picks is not None else None
+    if before is not None and (opening := _as_before(task, before)):
+        return opening
     try:
         ways = list(_possible_ways(task))
         largest = min(most or _most_on(task), _fitting(task))
     except NotPackable as reason:
         return Opening(alone(task).make, Packing(size=1, reason=f"cannot be packed: {reason}"))
+    pick = _picked(task, ways + ["compiled"] * compiles, largest, interrupted)
+    if picks is not None:
+        picks.keep(task, most, pick, compiles=compiles)
+    return _opening(task, pick)
+
+
+def _as_before(task: Task, pick: Pick) -> Opening | None:
+    """Return what an earlier measurement has led to; None where its packs are not right or do not fit any more."""
+    if pick.size > 1:
+        try:
+            # A way by torch.compile computes what `gradient` does.
+            check_packing(task, "gradient" if pick.way == "compiled" else pick.way)
+        except NotPackable:
+            return None
+        if pick.size > _fitting(task):
+            return None
+    return _opening(task, pick, when=", measured before")
+
+
+def _picked(task: Task, ways: list[Way], largest: int, interrupted: Interrupted) -> Pick:
+    """Measure: the way in packs of one size, then the sizes."""
     solo = _Side(Solo(task), task, 1, interrupted)
-    if compiles:
-        ways.append("compiled")
-    way = _fastest_way(task, ways, min(SIZE_OF_CHOICE, largest), interrupted)
-    return _opening(task, way, _rates(task, way, largest, solo), solo.rate)
-
-
-def _opening(task: Task, way: Way, rates: list[Rate], solo: float) -> Opening:
-    best = max(rates, key=lambda rate: rate.updates_per_second, default=Rate(1, solo))
-    gain = best.updates_per_second / solo
+    solo.measure()
+    choice = max(2, min(LARGEST_OF_CHOICE, int(SECONDS_OF_CHOICE * solo.rate)))
+    way = _fastest_way(task, ways, min(choice, largest), interrupted)
+    rates = _rates(task, way, largest, solo, choice)
+    best = max(rates, key=lambda rate: rate.updates_per_second, default=Rate(1, solo.rate))
+    gain = best.updates_per_second / solo.rate
     if gain < LEAST_GAIN:
         text = f"one by one is as fast: {best.size} at once reach {gain:.2f} of its updates per second"
-        return Opening(alone(task).make, Packing(size=1, reason=text))
-    least = next(rate.size for rate in rates if rate.updates_per_second >= LEAST_GAIN * solo)
+        return Pick(size=1, least=1, way=way, reason=text)
+    least = next(rate.size for rate in rates if rate.updates_per_second >= LEAST_GAIN * solo.rate)
     text = f"{gain:.1f} times the updates per second of one by one ({way})"
-    return Opening(lambda: Pack(task, best.size, way, least), Packing(size=best.size, reason=text))
+    return Pick(size=best.size, least=least, way=way, reason=text)
+
+
+def _opening(task: Task, pick: Pick, when: str = "") -> Opening:
+    packing = Packing(size=pick.size, reason=pick.reason + when)
+    if pick.size == 1:
+        return Opening(alone(task).make, packing)
+    return Opening(lambda: Pack(task, pick.size, pick.way, pick.least), packing)
 
 
 def _fastest_way(task: Task, ways: list[Way], size: int, interrupted: Interrupted) -> Way:
@@ -117,15 +159,17 @@ def _fastest_way(task: Task, ways: list[Way], size: int, interrupted: Interrupte
             sides.pop(way, None)
     if not sides:
         return ways[0]
-    _go_round(list(sides.values()))
+    best = max(side.rate for side in sides.values())
+    sides = {way: side for way, side in sides.items() if side.rate >= CONTENDING * best}
+    if len(sides) > 1:
+        _go_round(list(sides.values()))
     return max(sides, key=lambda way: sides[way].rate)
 
 
-def _rates(task: Task, way: Way, largest: int, solo: _Side) -> list[Rate]:
+def _rates(task: Task, way: Way, largest: int, solo: _Side, choice: int) -> list[Rate]:
     """Return what each size reaches; in turn with one by one, whose rate is brought up to date."""
     sides: list[_Side] = []
     size = 2
-    solo.measure()
     before = _peak_bytes()
     while size <= largest:
         sides.append(_Side(Pack(task, size, way), task, size, solo.interrupted))
@@ -136,7 +180,7 @@ def _rates(task: Task, way: Way, largest: int, solo: _Side) -> list[Rate]:
             sides.pop()
             break
         # The next size takes twice as much; a GPU says so itself, a machine ends processes instead.
-        if _is_enough(sides, solo) or 2 * (_peak_bytes() - before) > SHARE_OF_MEMORY * _free_bytes():
+        if _is_enough(sides, solo, choice) or 2 * (_peak_bytes() - before) > SHARE_OF_MEMORY * _free_bytes():
             break
         size *= 2
     best = max((side.rate for side in sides), default=0.0)
@@ -144,21 +188,21 @@ def _rates(task: Task, way: Way, largest: int, solo: _Side) -> list[Rate]:
     return [Rate(side.size, side.rate) for side in sides]
 
 
-def _is_enough(sides: list[_Side], solo: _Side) -> bool:
+def _is_enough(sides: list[_Side], solo: _Side, choice: int) -> bool:
     """Tell whether larger packs are not worth a trial: they are slow, bring less and less, or nothing."""
     if sides[-1].size / sides[-1].rate > LONGEST_UPDATE:
         return True
-    if not _looks_enough(sides, solo):
+    if not _looks_enough(sides, solo, choice):
         return False
     _go_round([solo, *sides[-2:]])  # once more, before many are given up for a moment's disturbance
-    return _looks_enough(sides, solo)
+    return _looks_enough(sides, solo, choice)
 
 
-def _looks_enough(sides: list[_Side], solo: _Side) -> bool:
-    """Tell whether two sizes in turn brought less than the best, or many at once no more than one by one."""
+def _looks_enough(sides: list[_Side], solo: _Side, choice: int) -> bool:
+    """Tell whether two sizes in turn brought less than the best, or many at once too little more than one by one."""
     best = max(side.rate for side in sides)
     falls = len(sides) > 2 and all(side.rate < 0.9 * best for side in sides[-2:])
-    return falls or (sides[-1].size >= SIZE_OF_CHOICE and best < solo.rate)
+    return falls or (sides[-1].size >= choice and best < LEAST_GAIN * solo.rate)
 
 
 def _go_round(sides: list[_Side]) -> None:
@@ -284,7 +328,7 @@ class _Side:
         """
         if self.interrupted():
             raise BrokenOff("the worker was asked to stop")
-        watch = _Watch(self._task, 0 if self._is_warm else WARM_UP)
+        watch = _Watch(self._task, 1 if self._is_warm else WARM_UP)
         while not watch.is_over:
             if failed := _failed(self._engine.advance(watch)):
                 raise RuntimeError(failed[0].error)
@@ -298,9 +342,8 @@ def _failed(attempts: list[Attempt]) -> list[Attempt]:
     return [attempt for attempt in attempts if attempt.error is not None]
 
 
-def trial_of(task: Task, number: int) -> Attempt:
-    """Return a trial to measure with, whose end is far away; `number` alternates between the typical candidates."""
-    steps = 10_000 * task.steps_per_epoch
+def trial_of(task: Task, number: int, steps: int = FAR_AWAY) -> Attempt:
+    """Return a trial to measure with, of so many steps; `number` alternates between the typical candidates."""
     claimed = ClaimedTrial(
         study="measurement",
         number=number,
