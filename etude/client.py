@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from .http import Http
+from .http import Http, SharedTransport
 from .pages import Pages, TrialPages
 from .settings import default_url
 from .studies import Study
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
     from search_spaces.export import Framework
     from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
     from search_spaces.study import StudySpec
-    from search_spaces.work import Purpose
+    from search_spaces.work import ClaimAnswer, Purpose
 
     from .events import Event, Follower
     from .plots import Drawn
+    from .work import HttpVerbs
 
     Spec = StudySpec | Mapping[str, Any]
 
@@ -68,12 +69,10 @@ class Client:
         timeout: float = 30.0,
         attempts: int = 6,
     ) -> None:
+        self._token = find_token(token, os.environ)
+        self._transport = transport
         self._http = Http(
-            url or default_url(os.environ),
-            find_token(token, os.environ),
-            transport=transport,
-            timeout=timeout,
-            attempts=attempts,
+            url or default_url(os.environ), self._token, transport=transport, timeout=timeout, attempts=attempts
         )
 
     @property
@@ -200,6 +199,23 @@ class Client:
 
         wait_for_end(self, name, progress=progress, timeout=timeout)
         return self.best(name)
+
+    def ask(self, name: str, *, worker: str, claim_id: str) -> ClaimAnswer:
+        """Lease one trial of a study, if there is one; `Study.lease_trials` does it all.
+
+        The same `claim_id` of the same `worker` gets the same trial again.
+        """
+        from search_spaces.work import ClaimAnswer
+
+        wish = {"count": 1, "worker": worker, "claim_id": claim_id}
+        return ClaimAnswer.model_validate(self._http.call("POST", _path(name, "trials"), json=wish).json())
+
+    def verbs(self) -> HttpVerbs:
+        """Return the verbs of a worker at this service, on connections of their own."""
+        from .work import HttpVerbs
+
+        shared = None if self._transport is None else SharedTransport(self._transport)
+        return HttpVerbs(self.url, self._token, transport=shared)
 
     def pause(self, name: str) -> StudyView:
         """Propose and lease nothing new; trials under way go on."""

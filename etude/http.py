@@ -14,11 +14,22 @@ from search_spaces.problems import Problem, problem_from_document
 
 from .errors import ServiceUnreachable
 
-__all__ = ["Http", "ServiceUnreachable", "is_ready"]
+__all__ = ["Http", "ServiceUnreachable", "SharedTransport", "is_ready"]
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 WORTH_REPEATING = {500, 502, 503, 504}
+
+
+class SharedTransport(httpx.BaseTransport):
+    """A transport that somebody else closes."""
+
+    def __init__(self, transport: httpx.BaseTransport) -> None:
+        self._transport = transport
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request by the transport that is shared."""
+        return self._transport.handle_request(request)
 
 
 class Http:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from search_spaces.results import Answer, StudyView, TrialState, TrialView
     from search_spaces.work import Purpose
 
+    from .ask import LeasedTrials
     from .client import Client
     from .events import Event
     from .pages import TrialPages
@@ -60,6 +61,30 @@ class Study:
     def events(self, *, position: str | None = None) -> Iterator[Event]:
         """Follow the study until it has ended; see `Client.events`."""
         return self.client.events(self.name, position=position)
+
+    def lease_trials(
+        self,
+        *,
+        limit: int | None = None,
+        worker: str | None = None,
+        catch: tuple[type[Exception], ...] = (),
+        patience_seconds: float = 3600.0,
+    ) -> LeasedTrials:
+        """Lease trials to a training loop of your own, one after the other, until the study has ended.
+
+        Args:
+            limit: how many trials this loop takes at most; default: as many as there are.
+            worker: the name to train under; default: the machine's with the process id.
+            catch: exceptions that, inside `with trial:`, fail the trial and let the loop go on.
+            patience_seconds: how long an outage of the service may last between two trials.
+
+        `etude.ask` shows a whole loop. A trial of the confirmation is leased like any other.
+        """
+        from .ask import LeasedTrials
+
+        return LeasedTrials(
+            self.client, self.name, limit=limit, worker=worker, catch=catch, patience_seconds=patience_seconds
+        )
 
     def wait(self, *, progress: bool = True, timeout: float | None = None) -> Answer:
         """Wait until the study has ended; see `Client.wait`."""
