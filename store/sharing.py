@@ -46,9 +46,10 @@ def shares_sql(dialect: Dialect, offered: str) -> str:
 def rooms_sql(dialect: Dialect) -> str:
     """CTEs up to `rooms (study_id, room)`: how many more trials of a study this worker may have; needs `competing`.
 
-    What a study has open, ready and in training, is shared by its live workers as they have places: whoever asks first
-    leaves the others theirs, since a pack of all beside an idle worker is slower than a pack of half in each. Only what
-    has been ready for a moment is anybody's. A study has no row here, and so no bound, where nobody else is alive.
+    What a study has open, ready and in training, is shared evenly by its live workers, and what those with few places
+    leave by the others: whoever asks first leaves the rest theirs, since a pack of all beside an idle worker is slower
+    than a pack of half in each. Only what has been ready for a moment is anybody's. A study has no row here, and so no
+    bound, where nobody else is alive, and none binds a worker that has not announced itself.
     """
     most = "greatest" if dialect.single_statement else "max"
     size = "coalesce(CAST(t.value -> 'packing' ->> 'size' AS integer), w.slots)"
@@ -59,17 +60,25 @@ def rooms_sql(dialect: Dialect) -> str:
             CROSS JOIN {dialect.elements("w.tasks", "t")}
           WHERE w.heartbeat_at > {dialect.now} - {LIVE_SECONDS}
             AND t.value ->> 'name' = c.task AND t.value ->> 'version' = c.task_version),
-        places AS (
-          SELECT study_id, sum(places) AS everyones, sum(CASE WHEN worker = :worker THEN places ELSE 0 END) AS mine
-          FROM crew GROUP BY study_id HAVING count(*) > 1),
         standing AS (
           SELECT p.study_id, count(*) AS opened,
             sum(CASE WHEN p.state = 'leased' AND p.worker = :worker THEN 1 ELSE 0 END) AS held,
             sum(CASE WHEN p.state = 'proposed' AND p.created_at < {dialect.now} - {KEPT_SECONDS} THEN 1 ELSE 0 END)
               AS anybodys
-          FROM etude_proposals p JOIN places a ON a.study_id = p.study_id
+          FROM etude_proposals p JOIN (SELECT DISTINCT study_id FROM crew WHERE worker = :worker) mine
+            ON mine.study_id = p.study_id
           WHERE p.state IN ('proposed', 'leased') GROUP BY p.study_id),
+        evenly AS (
+          SELECT d.study_id, (d.opened + n.workers - 1) / n.workers AS share FROM standing d
+            JOIN (SELECT study_id, count(*) AS workers FROM crew GROUP BY study_id) n ON n.study_id = d.study_id
+          WHERE n.workers > 1),
+        divided AS (
+          SELECT e.study_id, e.share,
+            CAST(sum(CASE WHEN c.places < e.share THEN c.places ELSE 0 END) AS integer) AS of_small,
+            CAST(sum(CASE WHEN c.places < e.share THEN 0 ELSE 1 END) AS integer) AS others
+          FROM evenly e JOIN crew c ON c.study_id = e.study_id GROUP BY e.study_id, e.share),
         rooms AS (
-          SELECT d.study_id,
-            {most}(d.anybodys, (d.opened * a.mine + a.everyones - 1) / a.everyones - d.held) AS room
-          FROM standing d JOIN places a ON a.study_id = d.study_id WHERE a.mine > 0)"""
+          SELECT d.study_id, {most}(d.anybodys, CASE WHEN c.places < v.share THEN c.places
+            ELSE (d.opened - v.of_small + v.others - 1) / v.others END - d.held) AS room
+          FROM standing d JOIN divided v ON v.study_id = d.study_id
+            JOIN crew c ON c.study_id = d.study_id AND c.worker = :worker)"""

@@ -1,4 +1,4 @@
-"""Workers of one study share its proposals by their places."""
+"""Live workers of one study share what it has open, as far as they have places."""
 
 from __future__ import annotations
 
@@ -47,16 +47,27 @@ def test_who_asks_first_leaves_the_others_their_share(store: Store, study: str |
     assert had == [5, 0, 4]
 
 
-def test_shares_go_by_places(store: Store) -> None:
-    """A worker that trains one at a time gets one, and the one with eight places the rest."""
+@pytest.mark.parametrize("order", ["small large", "large small"])
+def test_what_a_small_worker_has_no_places_for_goes_to_the_others(store: Store, order: str) -> None:
+    """Of 9 proposals a worker that trains one at a time gets one, and the one with many places the rest."""
     run_study(store)
     add_proposals(store, count=9)
-    verbs = alive(store, large=8, small=1)
+    verbs = alive(store, large=64, small=1)
 
-    small = claim(verbs, worker="small", count=9)
-    large = claim(verbs, worker="large", count=9)
+    had = {worker: len(claim(verbs, worker=worker, count=9)) for worker in order.split()}
 
-    assert (len(small), len(large)) == (1, 8)
+    assert had == {"small": 1, "large": 8}
+
+
+def test_workers_with_places_enough_get_as_many(store: Store) -> None:
+    """However much larger one of them is: packs of equal size end together."""
+    run_study(store)
+    add_proposals(store, count=8)
+    verbs = alive(store, larger=64, large=8)
+
+    had = [len(claim(verbs, worker=worker, count=64)) for worker in ("larger", "large")]
+
+    assert had == [4, 4]
 
 
 def test_what_a_worker_holds_counts(store: Store) -> None:
