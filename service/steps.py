@@ -23,7 +23,7 @@ from .confirmation import (
     tuning_proposals,
 )
 from .opponents import opponents_of
-from .sampling import BEST_KEPT, LATEST_KEPT
+from .sampling import BEST_KEPT, LATEST_KEPT, STARTUP_TRIALS
 from .search import Search, next_proposals
 from .submission import offer_of, resolve
 
@@ -116,7 +116,8 @@ def _missing(study: LiveStudy, counts: Mapping[str, int], slots: Sequence[int]) 
     ready = max(LEAST_QUEUE, sum(slots))
     if study.spec.sampler.kind != "random":
         one_by_one = len(slots) + max(LEAST_QUEUE, len(slots))
-        most = max(one_by_one, math.ceil(_share(study) * study.spec.budget.trials))
+        # The first ones are drawn evenly in any case: they need not wait for each other.
+        most = max(one_by_one, math.ceil(_share(study) * study.spec.budget.trials), STARTUP_TRIALS - _ended(counts))
         ready = min(ready, most - leased)
     # A refill costs the reading of the history whatever its size: it waits until a share of the queue is gone.
     return ready - proposed if ready - proposed >= REFILL_SHARE * ready else 0

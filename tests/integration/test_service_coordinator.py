@@ -15,6 +15,7 @@ from search_spaces.baselines import BASELINES
 from search_spaces.candidate import Candidate
 from search_spaces.study import StudySpec
 from service.coordinator import Coordinator
+from service.sampling import STARTUP_TRIALS
 from service.submission import resolve_submission
 from store import Store, open_store
 from store.proposals import Past, history
@@ -191,12 +192,12 @@ def test_proposals_do_not_run_ahead_of_the_workers(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "most"), [({}, 12), ({"pruner": {"kind": "none"}}, 6), ({"sampler": {"lag": 12}}, 6)]
+    ("fields", "most"), [({}, 24), ({"pruner": {"kind": "none"}}, 12), ({"sampler": {"lag": 12}}, 12)]
 )
 def test_packs_do_not_make_the_search_blind(store: Store, fields: dict[str, object], most: int) -> None:
-    """However many slots: half of the budget of 24 in flight where TPE learns at rungs, else a quarter."""
-    worker = simulated(store, slots=32)
-    submitted(store, **fields)
+    """However many slots: half of the budget of 48 in flight where TPE learns at rungs, else a quarter."""
+    worker = simulated(store, slots=64)
+    submitted(store, budget={"trials": 48}, **fields)
     coordinator = one(store)
     in_flight = []
 
@@ -207,6 +208,22 @@ def test_packs_do_not_make_the_search_blind(store: Store, fields: dict[str, obje
         worker.claim()
 
     assert in_flight == [most] * 4
+
+
+def test_the_first_proposals_of_a_small_search_do_not_wait(store: Store) -> None:
+    """As many as are drawn evenly in any case are in flight at once, and no more as those end."""
+    worker = simulated(store, slots=32)
+    submitted(store, budget={"trials": 16}, pruner={"kind": "none"})
+    coordinator = one(store)
+    coordinator.round()
+    first = get_study(store, "mine").counts.proposed
+
+    worker.round()
+    coordinator.round()
+
+    counts = get_study(store, "mine").counts
+    assert first == STARTUP_TRIALS
+    assert counts.proposed + counts.leased == max(4, STARTUP_TRIALS - counts.ended)
 
 
 def test_a_random_search_fills_the_packs(store: Store) -> None:
