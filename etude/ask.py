@@ -16,6 +16,7 @@ Ctrl-C gives it back. Inside `with trial:` both happen as the block is left, als
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import socket
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
     from .client import Client
     from .torch import ScheduledLR
+
+log = logging.getLogger(__name__)
 
 Said = TypeVar("Said")
 DIVERGED = "diverged"
@@ -325,6 +328,8 @@ class LeasedTrials(Iterator[LeasedTrial]):
             except (ServiceUnreachable, Problem) as problem:
                 if not _may_pass(problem) or time.monotonic() >= give_up:
                     raise
+                if pause == FIRST_PAUSE_SECONDS:
+                    log.warning("waiting for the service, for up to %.0f s: %s", self._patience, problem)
             self._sleep(pause)
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
 

@@ -90,13 +90,18 @@ class Keeper:
         Raises:
             Problem: the service refuses what was said.
         """
-        with self._lock:
+        # While the service is away the loop does not wait for the thread that finds out whether it still is.
+        if not self._lock.acquire(blocking=even_now or not self.away):
+            return False
+        try:
             self._raise_refusal()
             if self.trial is None or self.trial.is_told:
                 return True
             if not even_now and self._clock() < self._retry_at:
                 return False
             return self._tell(self.trial)
+        finally:
+            self._lock.release()
 
     def drop(self) -> None:
         """Note that the loop has let go of its trials."""
@@ -254,7 +259,8 @@ class Kept:
         """Forget what the service knows now."""
         self._paid_until += item.worker_seconds
         if isinstance(item, ReportItem):
-            self._reports = self._reports[len(item.reports) :]
+            # In place: the loop may be adding one at this very moment.
+            del self._reports[: len(item.reports)]
         else:
             self._end = None
         self.hear(answer)

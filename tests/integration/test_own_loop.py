@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from search_spaces.results import TrialView
 from store import Store, open_store
 from store.studies import change_state
 from tests.integration.service_http import serving
+from tests.machine import ROOT
 from tests.studies import OFFER, add_proposals, run_study
 
 HORIZON = OFFER.horizon.steps
@@ -183,6 +185,36 @@ def test_an_exception_that_ends_the_program_fails_the_trial(client: Client) -> N
     assert failed.state == "failed"
     assert '{}["absent"]' in (failed.error or "")
     assert isinstance(shown[0], KeyError)
+
+
+ENDS = {
+    "raise ValueError('no such file')": (1, "failed", "ValueError: no such file"),
+    "os.kill(os.getpid(), signal.SIGINT)": (-2, "proposed", None),
+    "sys.exit(3)": (3, "proposed", None),
+}
+PROGRAM = """
+import os, signal, sys
+from etude import Client
+for trial in Client({url!r}).study("mine").lease_trials():
+    trial.report(10, 0.5)
+    {end}
+"""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_program_that_ends_in_a_trial_settles_it(client: Client, end: str) -> None:
+    """By itself and as a real process: an exception fails the trial, Ctrl-C and exit give it back; status as ever."""
+    program = PROGRAM.format(url=client.url, end=end)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    status, state, words = ENDS[end]
+    trial = trials(client)[0]
+    assert done.returncode in (status, 130 if status == -2 else status), done.stderr
+    assert (trial.state, trial.attempts) == (state, 0)
+    assert words is None or words in (trial.error or "")
 
 
 def test_a_loop_that_is_left_gives_its_trial_back(client: Client) -> None:
