@@ -32,7 +32,7 @@ def main() -> None:
           f" cores {sorted(os.sched_getaffinity(0))}")  # fmt: skip
     stretch = _stretch(given.seconds_per_trial)
     for number in range(given.first_round, given.first_round + given.rounds):
-        search = Search(trials=given.trials, stretch=stretch, seed=number)
+        search = Search(trials=given.trials, stretch=stretch, seed=number, longest=given.cut_after)
         for name in given.only:
             rows.append(_once(name, search))
             if given.save is not None:
@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds-per-trial", type=float, metavar="S",
         help="lengthen the horizon so that a full training alone takes about so long (default: 30 epochs)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cut-after", type=float, metavar="S",
+        help="end a search after so long; compare epochs then, since trials in training are not counted",
     )  # fmt: skip
     parser.add_argument("--save", type=Path, metavar="FILE", help="append each search to a file, as JSON")
     parser.add_argument("--add", type=Path, metavar="FILE", nargs="+", default=[], help="searches for the table")

@@ -61,12 +61,12 @@ def measure_ours(
         before, all_parts, training = read(folder), CpuClock(pids), CpuClock(worker.pid for worker in workers)
         submitted = time.time()
         client.submit(_study(search, sampler=sampler))
-        ended = _wait(parts, engine, search.trials)
+        ended, trials = _wait(parts, engine, search, submitted)
         spent, done, of_workers = all_parts.seconds(), read(folder) - before, training.seconds()
         client.stop(STUDY)
     engine.dispose()
     taken = Taken.between(search, submitted - began, ended - submitted, spent, done)
-    return taken.model_copy(update={"workers": of_workers, "trials": search.trials})
+    return taken.model_copy(update={"workers": of_workers, "trials": trials})
 
 
 def _worker(parts: Parts, folder: Path, search: Search, name: str, pack: str) -> Part:
@@ -107,14 +107,14 @@ def _study(search: Search, name: str = STUDY, sampler: Kind = "tpe") -> StudySpe
     )
 
 
-def _wait(parts: Parts, engine: Engine, trials: int) -> float:
-    """Wait until the store has ended so many trials, and return when that was seen."""
+def _wait(parts: Parts, engine: Engine, search: Search, submitted: float) -> tuple[float, int]:
+    """Wait until the store has ended all trials or time is up; return when that was, and how many have ended."""
     with engine.connect() as connection:
         asking = connection.execution_options(isolation_level="AUTOCOMMIT")
         last_check = time.monotonic()
 
-        def over() -> bool:
-            return bool(asking.execute(ENDED, {"name": STUDY}).scalar() == trials)
+        def ended() -> int:
+            return int(asking.execute(ENDED, {"name": STUDY}).scalar_one())
 
         def check() -> None:
             nonlocal last_check
@@ -122,5 +122,5 @@ def _wait(parts: Parts, engine: Engine, trials: int) -> float:
                 parts.check()
                 last_check = time.monotonic()
 
-        wait_until(over, check)
-    return time.time()
+        wait_until(lambda: ended() == search.trials or search.is_cut(submitted), check)
+        return time.time(), ended()

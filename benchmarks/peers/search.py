@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -38,6 +39,12 @@ class Search(Model):
     """Times 30 epochs: the length of a training, which has 30 evaluations whatever its length."""
     seed: int = 0
     """Of the sampler, the initial weights and the order of the data."""
+    longest: float | None = None
+    """Seconds after which the search is cut off: what was trained until then is counted."""
+
+    def is_cut(self, submitted: float) -> bool:
+        """Tell whether a search that was submitted then, in seconds since the epoch, has had its time."""
+        return self.longest is not None and time.time() - submitted >= self.longest
 
     @property
     def horizon_steps(self) -> int:

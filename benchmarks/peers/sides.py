@@ -121,8 +121,14 @@ def _by_processes(
             check()
             clock.tick()
 
+        def over() -> bool:
+            return len(signs.said("done")) == processes
+
         signs.give("go")
-        wait_until(lambda: len(signs.said("done")) == processes, watch)
+        wait_until(lambda: over() or search.is_cut(submitted), watch)
+        ended = max(signs.said("done")) if over() else time.time()
         spent, done = clock.seconds(), read(folder) - before
         signs.give("end")
-    return Taken.between(search, submitted - began, max(signs.said("done")) - submitted, spent, done)
+        for part in parts:
+            part.end(ask=not over())
+    return Taken.between(search, submitted - began, ended - submitted, spent, done)

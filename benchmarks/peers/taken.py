@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from benchmarks.peers.meter import Reading
 from benchmarks.peers.search import Search
-from search_spaces.model import Model
+from search_spaces.model import Model, Number
 from workers.tasks.digits import DigitsMlp
 
 HEADER = (
@@ -30,7 +31,8 @@ class Taken(Model):
     """From submitting the search to the last result."""
     trials: int
     epochs: float
-    best: float
+    best: Number
+    """inf where no training has run to its end."""
     cpu: float
     """Seconds of all processes during the search, of databases and services too."""
     training: float
@@ -91,13 +93,18 @@ def table(rows: Iterable[Taken]) -> str:
 
 
 def _ratios(by_side: dict[str, list[Taken]]) -> Iterable[str]:
-    """Yield how our sides compare with the others by trials per minute, in each round and so in pairs."""
+    """Yield how our sides compare with the others by trials and by epochs per minute, in each round and so in pairs."""
     ours = [side for side in by_side if side.startswith("etude")]
     for own in ours:
         for other in (side for side in by_side if side != own):
-            pairs = zip(by_side[own], by_side[other], strict=False)
-            found = [one.trials_per_minute / two.trials_per_minute for one, two in pairs]
-            yield f"{own} / {other}: {_spread(found, '.2f')}"
+            pairs = list(zip(by_side[own], by_side[other], strict=False))
+            by_trials = [_ratio(one.trials_per_minute, two.trials_per_minute) for one, two in pairs]
+            by_epochs = [_ratio(one.epochs_per_minute, two.epochs_per_minute) for one, two in pairs]
+            yield f"{own} / {other}: trials {_spread(by_trials, '.2f')}, epochs {_spread(by_epochs, '.2f')}"
+
+
+def _ratio(own: float, other: float) -> float:
+    return own / other if other else math.inf
 
 
 def _spread(values: Sequence[float], digits: str) -> str:
