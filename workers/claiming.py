@@ -18,6 +18,8 @@ from .link import Link
 from .timing import Backoff, Timing
 
 CONFIRMATION = confirmation_name("")
+IDLE_GROWTH = 1.25
+"""By which a pause without trials is longer than the last: new work waits a quarter as long as the worker did."""
 
 
 class Claims:
@@ -38,7 +40,7 @@ class Claims:
         self._unanswered: ClaimRequest | None = None
         self._ask_at = self._retry_at = 0.0
         self._retry = Backoff(timing.first_retry, timing.longest_retry)
-        self._idle = Backoff(timing.first_idle, timing.longest_idle)
+        self._idle = Backoff(timing.first_idle, timing.longest_idle, IDLE_GROWTH)
 
     @property
     def due_at(self) -> float:

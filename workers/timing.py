@@ -37,16 +37,17 @@ class Timing:
 
 
 class Backoff:
-    """Pauses that double up to a longest, with jitter, so that workers do not come back in step."""
+    """Pauses that grow up to a longest, with jitter, so that workers do not come back in step."""
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, first: float, longest: float, growth: float = 2.0) -> None:
         self._first = first
         self._longest = longest
+        self._growth = growth
         self._next = first
 
     def pause(self) -> float:
         """Return the next pause in seconds: between half of it and all of it."""
-        pause, self._next = self._next, min(self._longest, 2 * self._next)
+        pause, self._next = self._next, min(self._longest, self._growth * self._next)
         return pause * random.uniform(0.5, 1.0)
 
     def reset(self) -> None:

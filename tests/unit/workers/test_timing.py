@@ -23,6 +23,16 @@ def test_pauses_double_up_to_the_longest() -> None:
     assert backoff.pause() <= 0.2
 
 
+def test_pauses_may_grow_more_slowly() -> None:
+    """So that a pause is no more than a share of all that were before."""
+    backoff = Backoff(0.2, 1.0, growth=1.25)
+
+    pauses = [backoff.pause() for _ in range(9)]
+
+    for pause, whole in zip(pauses, [*(0.2 * 1.25**count for count in range(8)), 1.0], strict=True):
+        assert whole / 2 <= pause <= whole
+
+
 def test_workers_do_not_come_back_in_step() -> None:
     """Two workers that lost the same store pause differently."""
     first, second = Backoff(1.0, 10.0), Backoff(1.0, 10.0)
