@@ -142,7 +142,7 @@ def _context_sql(dialect: Dialect) -> str:
         wanted AS (
           SELECT DISTINCT h.study_id, CAST({rung} AS integer) AS rung
           FROM held h JOIN items ON items.place = h.place CROSS JOIN {dialect.elements("h.rungs", "r")}
-          WHERE h.state = 'leased' AND h.purpose = 'search'
+          WHERE h.state = 'leased' AND h.purpose = 'search' AND h.prunable
             AND CAST({rung} AS integer) > h.settled_rung AND CAST({rung} AS integer) <= items.top)
         SELECT 'trial' AS kind, {dialect.object}('place', h.place, 'id', h.id, 'trial_id', h.trial_id,
             'study_id', h.study_id, 'state', h.state, 'purpose', h.purpose, 'rungs', h.rungs,
