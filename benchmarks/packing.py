@@ -31,7 +31,8 @@ from workers.packing.picks import device_name
 from workers.packing.ways import Way
 from workers.solo import Solo
 from workers.tasks import TASKS
-from workers.tasks.digits import DigitsMlp, Examples
+from workers.tasks.classification import Examples
+from workers.tasks.digits import DigitsMlp
 from workers.tasks.images import ImageTask, synthetic
 
 NAMES = ("digits-mlp", "mnist-cnn", "cifar10-resnet", "charlm")

@@ -18,7 +18,8 @@ from etude.task import Split
 
 from .. import randomness
 from ..randomness import Place
-from .digits import SIZES, SPLIT_SEED, DigitsMlp, Examples, load
+from .classification import Examples
+from .digits import SIZES, SPLIT_SEED, DigitsMlp, load
 
 NOISE = 0.35
 """Standard deviation of the noise, on the [0, 1] scale of the images."""

@@ -7,7 +7,6 @@ learning rates, as the source article on fine-tuning does by hand (docs/sources.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from etude.task import Split, Task
+from etude.task import Split
 
 from .. import randomness
-from .classification import classified
-from .digits import DigitsMlp, Examples, load
+from .classification import EpochClassifier, Examples
+from .digits import DigitsMlp, load
 from .digits_cnn import FEATURES, convolutions
 from .digits_noisy import disturbed, fixed
 
@@ -47,23 +46,17 @@ class FineTuned(nn.Module):
         return logits
 
 
-class FinetuneDigits(Task):
+class FinetuneDigits(EpochClassifier):
     """Five new digits from 160 shifted and noisy images, batch 32, judged by the cross-entropy in nats."""
 
     name = "finetune-digits"
     version = "1"
-    metric = "loss"
-    further_metrics = ("accuracy",)
     epochs = 40
     batch_size = 32
     steps_per_epoch = SHOWN // batch_size
     evaluation_steps = 4 * steps_per_epoch
     parameter_groups = ("backbone", "head")
-
-    def __init__(self, params: Mapping[str, Any] | None = None, device: str = "cpu") -> None:
-        """Keep the last epochs drawn: trials of one search share their seed, and so their epochs."""
-        super().__init__(params, device)
-        self._epoch = lru_cache(maxsize=64)(self._draw_epoch)
+    epochs_kept = 64
 
     @classmethod
     def available(cls) -> str | None:
@@ -80,30 +73,14 @@ class FinetuneDigits(Task):
         """Return backbone and head."""
         return [{"params": list(getattr(model, name).parameters()), "name": name} for name in self.parameter_groups]
 
-    def batch(self, step: int, seed: int) -> Examples:
-        """Return 32 training images of 5 to 9, labelled 0 to 4."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        images, labels = self._epoch(epoch, seed)
-        return images[rows], labels[rows]
-
-    def loss(self, model: nn.Module, batch: Examples) -> Tensor:
-        """Return the mean cross-entropy of a batch, in nats."""
-        images, labels = batch
-        return functional.cross_entropy(model(images), labels)
-
     def examples(self, split: Split) -> list[Examples]:
         """Return the images of 5 to 9 among the fixed draws of a split, as one batch."""
         images, labels = fixed(split, self.device)
         rows = labels >= KNOWN
         return [(images[rows], labels[rows] - KNOWN)]
 
-    def metrics(self, model: nn.Module, batch: Examples) -> dict[str, Tensor]:
-        """Return the mean cross-entropy (nats) and the share of images named rightly."""
-        images, labels = batch
-        return classified(model(images), labels)
-
-    def _draw_epoch(self, epoch: int, seed: int) -> Examples:
+    def epoch(self, epoch: int, seed: int) -> Examples:
+        """Return the training images, shifted and made noisy, in the order of this epoch."""
         images, labels = disturbed("train", self.device, seed=seed, draw=epoch), load("train", self.device)[1]
         rows = (labels >= KNOWN).nonzero().flatten()[:SHOWN]
         order = rows[randomness.permutation(SHOWN, seed=seed, epoch=epoch, device=self.device)]
