@@ -16,7 +16,7 @@ from .log import Log
 from .solo import Solo
 
 MOST_BUSY = 2
-"""Engines with trials at once: what one of them holds, the others cannot use."""
+"""Engines with trials at once, and one more where it cannot be helped: what one holds, the others cannot use."""
 MOST_WARM = 8
 """Engines without trials that are kept: a task may hold its data."""
 REASON_CHARACTERS = 500
@@ -129,12 +129,13 @@ class Bench:
     def wanted(self, offered: Sequence[TaskVersion]) -> list[TaskVersion] | None:
         """Return the tasks to claim trials of; None when there is no place for another.
 
-        With two stations busy only their own tasks fill them up. A worker whose stations each take one trial trains
-        one trial.
+        With two stations busy only their own tasks fill them up. A claim names no parameters, so it may bring others of
+        such a task, for which a third is opened: then none is made until one of them is empty. A worker whose stations
+        each take one trial trains one trial.
         """
         busy = self.busy
         free = [station.version for station in busy if station.places]
-        if busy and not free:
+        if (busy and not free) or len(busy) > MOST_BUSY:
             return None
         if len(busy) < MOST_BUSY:
             return list(offered)

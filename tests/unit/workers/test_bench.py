@@ -96,6 +96,21 @@ def test_what_there_is_place_for() -> None:
     assert asked == [["one", "two", "three"], ["one", "two", "three"], ["one", "two"], ["one"], None]
 
 
+def test_a_third_parameter_set_is_the_last() -> None:
+    """Where a claim for a busy task has brought other parameters, nothing is claimed until an engine is empty."""
+    filled = bench(size=2)
+    trials = [attempt("one", depth=depth) for depth in range(3)]
+    asked = []
+
+    for trial in trials:
+        filled.enter(trial)
+        asked.append(filled.wanted(OFFERED))
+    filled.leave(trials[1])
+
+    assert asked == [OFFERED, [OFFERED[0]], None]
+    assert filled.wanted(OFFERED) == [OFFERED[0]]
+
+
 def test_a_worker_of_one_trial_asks_for_no_other() -> None:
     """With engines of size 1 there is no place while one trains."""
     filled = bench(size=1)
