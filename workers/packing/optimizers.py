@@ -90,24 +90,6 @@ class PackedOptimizer:
         has_kernel = FusedRows.serves(specs[0].kind, self.device)
         self._fused = FusedRows(specs, self._buffers, self._rows["step"]) if has_kernel else None
 
-    @classmethod
-    def join(cls, parts: Sequence[PackedOptimizer]) -> PackedOptimizer:
-        """Return the rows of several of one group, one after another, in tensors of their own."""
-        first = parts[0]
-        specs = [spec for part in parts for spec in part.specs]
-        joined = cls(specs, first.columns, device=first.device, dtype=first.dtype)
-        for own, *theirs in zip(joined._state(), *(part._state() for part in parts), strict=True):
-            torch.cat(theirs, out=own)
-        return joined
-
-    def take(self, rows: Sequence[int]) -> PackedOptimizer:
-        """Return these rows, in this order, in tensors of their own."""
-        taken = PackedOptimizer([self.specs[row] for row in rows], self.columns, device=self.device, dtype=self.dtype)
-        index = torch.tensor(rows, device=self.device)
-        for own, ours in zip(taken._state(), self._state(), strict=True):
-            torch.index_select(ours, 0, index, out=own)
-        return taken
-
     def __len__(self) -> int:
         return len(self.specs)
 
@@ -157,7 +139,7 @@ class PackedOptimizer:
             buffer[row].copy_(state[name].reshape(self.columns))
 
     def _state(self) -> list[Tensor]:
-        """What `take` and `join` carry over, each (k, ...)."""
+        """Everything that a row keeps from update to update, each (k, ...)."""
         return [*self._rows.values(), *self._buffers.values()]
 
     def _column(self, values: Sequence[float], dtype: torch.dtype) -> Tensor:

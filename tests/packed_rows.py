@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from etude.torch import build
 from search_spaces.optimizers import OPTIMIZERS, Optimizer
+from workers.packing.fused import NAMES
 from workers.packing.optimizers import PackedOptimizer
 
 SHAPES = ((5, 3), (7,), (3, 2, 2))
 COLUMNS = sum(math.prod(shape) for shape in SHAPES)
 UPDATES = 200
+"""Of a whole training."""
 
 ADAM = [
     {"weight_decay": 0.0},
@@ -58,6 +60,9 @@ GROUPS: dict[str, list[dict[str, Any]]] = {
     "lion": [{}, {"beta1": 0.5, "beta2": 0.9, "weight_decay": 0.1}],
 }
 """By group, the rows that are stepped together; those without a decay stand beside some with one."""
+FORMS = [(group, "vectorised") for group in GROUPS]
+FORMS += [(group, "kernel") for group in GROUPS if group.split(",", maxsplit=1)[0] in NAMES]
+"""Every group by every form that it is stepped in."""
 PEAKS = {"sgd": 0.3, "adadelta": 30.0}
 """LRs at which an update is a tenth of a weight or so, where 0.1 does not make it."""
 
@@ -164,6 +169,45 @@ def train(optimizer: PackedOptimizer, weights: Tensor, batches: Batches, updates
     for update in updates:
         optimizer.step(weights, batches.grads(len(optimizer), update), lrs_at(optimizer.specs, update))
     return weights
+
+
+def assert_steps_are_torchs(specs: list[Optimizer], dtype: torch.dtype, updates: int, late: int) -> None:
+    """At every tenth update, from torch's state, step and state are torch's; one more row begins at update `late`."""
+    batches = Batches(dtype)
+    rows = [*specs, specs[-1]]
+    alone = [Alone(spec, weights) for spec, weights in zip(rows, batches.weights(len(rows)), strict=True)]
+    for update in range(updates):
+        present = alone if update >= late else alone[:-1]
+        if update % 10 == 0:
+            ours, before = (torch.stack([one.weights() for one in present]) for _ in range(2))
+            optimizer = packed(rows[: len(present)], dtype)
+            for row, one in enumerate(present):
+                optimizer.load(row, one.state())
+            train(optimizer, ours, batches, range(update, update + 1))
+        for row, one in enumerate(present):
+            one.update(batches.grad(row, update), lr_at(rows[row], row, update))
+            if update % 10 == 0:
+                assert_same_step(ours[row], one.weights(), before[row])
+                assert_same_state(optimizer.state(row), one.state())
+
+
+def assert_training_is_torchs(specs: list[Optimizer], updates: int, late: int) -> None:
+    """All updates by themselves, in float64, of rows there from the start and of one that enters at update `late`."""
+    batches = Batches(torch.float64)
+    rows = [*specs, specs[0]]
+    start = batches.weights(len(rows))
+    alone = [Alone(spec, weights) for spec, weights in zip(rows, start, strict=True)]
+    first, ours = packed(specs, torch.float64), start.clone()
+    train(first, ours[:-1], batches, range(late))
+    optimizer = packed(rows, torch.float64)
+    for row in range(len(specs)):
+        optimizer.load(row, first.state(row))
+    train(optimizer, ours, batches, range(late, updates))
+    for row, one in enumerate(alone):
+        for update in range(late if one is alone[-1] else 0, updates):
+            one.update(batches.grad(row, update), lr_at(rows[row], row, update))
+    theirs = torch.stack([one.weights() for one in alone])
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def assert_same_step(ours: Tensor, theirs: Tensor, before: Tensor) -> None:
