@@ -100,7 +100,7 @@ def _seen(store: Store, study: LiveStudy) -> list[Past]:
     return recent_history(store, study.study_id, direction=study.resolved.direction, best=BEST_KEPT, latest=LATEST_KEPT)
 
 
-def _ended(counts: dict[str, int]) -> int:
+def _ended(counts: Mapping[str, int]) -> int:
     return sum(counts.get(state, 0) for state in ENDED_TRIAL)
 
 
