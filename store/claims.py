@@ -25,7 +25,7 @@ from search_spaces.work import (
 from . import optuna_bridge
 from .engine import Store
 from .held import HELD_COLUMNS, answer_lost, as_time, held_rows, pack_held
-from .sharing import competing_sql, rooms_sql, shares_sql
+from .sharing import rooms_sql, shares_sql
 from .sql import Dialect, Write, statement, together
 from .states import CLAIMABLE_STUDY, ENDED_TRIAL, listed
 
@@ -57,8 +57,7 @@ def _claim_once(store: Store, request: ClaimRequest, *, expired_matter: bool = T
         "count": request.count,
     }
     with store.begin() as connection:
-        sql = _claim_sql(dialect, of_one_study=request.study is not None)
-        rows = connection.execute(statement(sql), parameters).all()
+        rows = connection.execute(statement(_claim_sql(dialect)), parameters).all()
         if not rows:
             return []
         repeated = [row for row in rows if row.kind == "repeated"]
@@ -70,13 +69,12 @@ def _claim_once(store: Store, request: ClaimRequest, *, expired_matter: bool = T
         return _lease(store, connection, request, picked) if picked else []
 
 
-def _claim_sql(dialect: Dialect, *, of_one_study: bool) -> str:
+def _claim_sql(dialect: Dialect) -> str:
     """Read what a claim needs, with the picked proposals and their Optuna studies locked.
 
     Between studies of one priority, the one with fewest trials in training is served first, and of those that have
-    equally many the one with the least worker time of late; a claim `of_one_study` has nothing to compare, and its
-    statement is planned sooner. Of a study a worker gets no more than its room there. An Optuna study that was deleted
-    under us is passed by.
+    equally many the one with the least worker time of late. Of a study a worker gets no more than its room there. An
+    Optuna study that was deleted under us is passed by.
     """
     tasks = dialect.rows("tasks", name="text", version="text")
     columns = f"""p.id, p.study_name, p.number, p.trial_id, p.lease, p.lease_expires_at, p.candidate, p.purpose,
@@ -85,8 +83,6 @@ def _claim_sql(dialect: Dialect, *, of_one_study: bool) -> str:
         {_OPTUNA_ID} AS optuna_id, {dialect.now} AS now"""
     offered = "JOIN offered ON offered.name = s.task AND offered.version = s.task_version"
     lock_study = "FOR UPDATE" if dialect.single_statement else ""
-    shares = "" if of_one_study else f"{shares_sql(dialect)},"
-    fairly = "" if of_one_study else _FAIRLY
     least = "least" if dialect.single_statement else "min"
     return f"""
         WITH offered AS ({tasks}),
@@ -96,8 +92,7 @@ def _claim_sql(dialect: Dialect, *, of_one_study: bool) -> str:
         expired AS (
           SELECT {columns} FROM etude_proposals p JOIN etude_studies s ON s.id = p.study_id {offered}
           WHERE p.state = 'leased' AND p.lease_expires_at < {dialect.now} LIMIT 1),
-        {competing_sql(offered)},
-        {shares}
+        {shares_sql(dialect, offered)},
         {rooms_sql(dialect)},
         picked AS (
           SELECT {columns} FROM etude_proposals p JOIN etude_studies s ON s.id = p.study_id {offered}
@@ -106,7 +101,10 @@ def _claim_sql(dialect: Dialect, *, of_one_study: bool) -> str:
             AND NOT EXISTS (SELECT 1 FROM repeated)
             AND NOT EXISTS (SELECT 1 FROM rooms m WHERE m.study_id = s.id AND m.room <= 0)
             AND EXISTS (SELECT 1 FROM studies o WHERE o.study_name = p.study_name AND o.study_id = {_OPTUNA_ID})
-          ORDER BY {fairly} p.study_id, p.id
+          ORDER BY s.priority DESC,
+            (SELECT count(*) FROM etude_proposals l WHERE l.study_id = s.id AND l.state = 'leased'),
+            (SELECT h.seconds FROM shares h WHERE h.study_id = s.id),
+            p.study_id, p.id
           LIMIT {least}(:count, coalesce((SELECT max(room) FROM rooms WHERE room > 0), :count))
           {dialect.lock_skip}),
         locked AS (
@@ -118,9 +116,6 @@ def _claim_sql(dialect: Dialect, *, of_one_study: bool) -> str:
           FROM picked q WHERE q.trial_id IS NOT NULL OR q.optuna_id IN (SELECT study_id FROM locked)"""
 
 
-_FAIRLY = """s.priority DESC,
-            (SELECT count(*) FROM etude_proposals l WHERE l.study_id = s.id AND l.state = 'leased'),
-            (SELECT h.seconds FROM shares h WHERE h.study_id = s.id),"""
 _OPTUNA_ID = "CASE WHEN p.purpose = 'search' THEN s.optuna_study_id ELSE s.confirmation_study_id END"
 
 

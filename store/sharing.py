@@ -14,24 +14,19 @@ KEPT_SECONDS = 2.0
 long as the pause of a worker that has nothing to do: each has asked by then."""
 
 
-def competing_sql(offered: str) -> str:
-    """The CTE `competing`: studies with proposals that a claim may get, by purpose."""
-    return f"""
-        competing AS (
-          SELECT DISTINCT s.id, s.created_at, s.task, s.task_version, p.purpose FROM etude_proposals p
-            JOIN etude_studies s ON s.id = p.study_id {offered}
-          WHERE p.state = 'proposed' AND s.state IN ({listed(CLAIMABLE_STUDY)})
-            AND (CAST(:study AS text) IS NULL OR s.name = CAST(:study AS text)))"""
-
-
-def shares_sql(dialect: Dialect) -> str:
-    """CTEs up to `shares (study_id, seconds)`: the worker time of late of `competing` studies.
+def shares_sql(dialect: Dialect, offered: str) -> str:
+    """CTEs up to `shares (study_id, seconds)`: the worker time of late of studies that compete for a claim.
 
     Of late means: as far back as the latest claims of every competitor are looked at, and no further than the
     youngest of them is old, so that a study that comes later does not first get all that the others had before.
     """
     most = "greatest" if dialect.single_statement else "max"
     return f"""
+        competing AS (
+          SELECT DISTINCT s.id, s.created_at, s.task, s.task_version, p.purpose FROM etude_proposals p
+            JOIN etude_studies s ON s.id = p.study_id {offered}
+          WHERE p.state = 'proposed' AND s.state IN ({listed(CLAIMABLE_STUDY)})
+            AND (CAST(:study AS text) IS NULL OR s.name = CAST(:study AS text))),
         late AS (
           SELECT c.id AS study_id, c.created_at, p.claimed_at, coalesce(p.finished_at, {dialect.now}) AS until
           FROM competing c JOIN etude_proposals p ON p.study_id = c.id AND p.purpose = c.purpose
