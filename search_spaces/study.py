@@ -87,7 +87,8 @@ class SamplerSpec(Model):
 
     kind: Literal["tpe", "random"] = "tpe"
     lag: Annotated[int, Field(ge=0)] | None = None
-    """L: proposal n sees exactly proposals 0 ... n-L-1, and waits for them. Unset: what has finished."""
+    """L: proposal n sees exactly proposals 0 ... n-L-1, and waits for them. Unset: what has finished, and
+    what trials in training have shown at rungs."""
 
 
 class PrunerSpec(Model):
