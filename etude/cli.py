@@ -74,6 +74,7 @@ for command in (
     cli_parts.demo,
     cli_parts.worker,
     cli_parts.store,
+    cli_parts.task,
     cli_studies.submit,
     cli_studies.status,
     cli_watch.watch,

@@ -66,6 +66,7 @@ def worker(arguments: tuple[str, ...]) -> None:
 
     `--devices all` starts one process for each GPU. `--pack 1` trains one trial after another; without it the worker
     measures how many trials of a task are fastest at once.
+    `--task my_package.tasks:MyTask` offers a task of your own; packages offer theirs as entry points of `etude.tasks`.
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """
     _become("workers", *arguments)
@@ -78,11 +79,33 @@ def store(act: str) -> None:
     _become("store", act)
 
 
+@click.group(short_help="Look at a task of your own.")
+def task() -> None:
+    """Look at a task of your own."""
+
+
+@task.command(
+    "check",
+    short_help="Run one short trial and say what is wrong.",
+    context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def check_task(arguments: tuple[str, ...]) -> None:
+    """Run one short trial of the task PACKAGE.MODULE:CLASS and say in words what is wrong; then exit status 1.
+
+    ARGUMENTS are those of `python -m workers.checking`: --params JSON, --device.
+    """
+    _become("workers.checking", *arguments)
+
+
 def _become(module: str, *arguments: str) -> None:
     """Run a module of the checkout in place of this process: signals and exit status are its own."""
     root = find_checkout()
     data_dir = Path(os.environ.get("ETUDE_DATA_DIR") or "var").absolute()
     os.environ["ETUDE_DATA_DIR"] = str(data_dir)
+    # Tasks of one's own are found from where the command was given, as by any script there.
+    os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())])
     os.chdir(root)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

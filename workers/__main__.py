@@ -22,11 +22,11 @@ from .checkpoints import Checkpoints
 from .crew import LOOK_SECONDS, Crew, command_for, devices_of, stop_with_parent
 from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
+from .offered import offered
 from .packing.measure import packed
 from .packing.picks import Picks
 from .periodic import repeating
 from .settings import WorkerSettings
-from .tasks import TASKS, named
 from .timing import Backoff, Stop, Timing
 
 AUTO = "auto"
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         stop_with_parent(stop.ask)
     log = bind(ROOT, worker=flags.name)
     try:
-        tasks = named(flags.tasks.split(","))
+        tasks = offered(flags.tasks, flags.task, log)
         if len(flags.devices) > 1:
             Crew(_commands(flags), stop, log).work()
         else:
@@ -88,7 +88,9 @@ def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False, picks: Pi
 
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command of each device's worker, by the worker's name."""
-    shared = ["--tasks", flags.tasks, "--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
+    shared = ["--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
+    shared += [] if flags.tasks is None else ["--tasks", flags.tasks]
+    shared += [word for reference in flags.task for word in ("--task", reference)]
     if flags.compile:
         shared += ["--compile"]
     if flags.drain is not None:
@@ -101,7 +103,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     default = f"{socket.gethostname()}-{os.getpid()}"
     parser.add_argument("--name", default=default, help="how studies and logs call it (default: host and pid)")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="names of the tasks to offer (default: all)")
+    parser.add_argument(
+        "--tasks", metavar="NAME,...",
+        help="names of the tasks to offer, on board or of installed packages (default: all, or those of --task alone)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="PACKAGE.MODULE:CLASS",
+        help="offer a task of your own; repeatable",
+    )
     parser.add_argument(
         "--devices", type=_devices, default=["cpu"], metavar="all|cpu|cuda:0,...",
         help="where to train, one process for each device; all: every GPU, or the CPU if there is none (default: cpu)",

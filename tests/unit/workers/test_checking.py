@@ -1,0 +1,129 @@
+"""What a look at a task says of it, and which tasks a worker offers."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from etude.task import Split
+from search_spaces.problems import InvalidSpec, NotFound
+from tests.small_task import SmallTask
+from workers.checking import Finding, findings, main
+from workers.log import bind
+from workers.offered import offered
+from workers.tasks import TASKS
+
+LOG = bind("tests")
+
+
+class Forgetful(SmallTask):
+    def model(self, seed: int) -> nn.Module:
+        return nn.Linear(4, 1).requires_grad_(False)
+
+
+class SameWeights(SmallTask):
+    def model(self, seed: int) -> nn.Module:
+        torch.manual_seed(0)
+        return super().model(seed)
+
+
+class OtherData(SmallTask):
+    def batch(self, step: int, seed: int) -> tuple[Tensor, Tensor]:
+        return torch.rand(8, 4), torch.rand(8, 1)
+
+
+class Vector(SmallTask):
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        return model(batch[0]).square()
+
+
+class NoMetric(SmallTask):
+    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+        return {"loss": 1.0}
+
+
+class Restless(SmallTask):
+    ticks = itertools.count()
+
+    def evaluate(self, model: nn.Module, split: Split) -> dict[str, float]:
+        return {"loss": float(next(self.ticks)), "weight": 0.0}
+
+
+class Broken(SmallTask):
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        raise KeyError("labels")
+
+
+class Absent(SmallTask):
+    @classmethod
+    def available(cls) -> str | None:
+        return "the pictures are not at hand"
+
+
+def last(task: type[SmallTask]) -> Finding:
+    return list(findings(task))[-1]
+
+
+def test_a_task_that_is_right_is_said_to_be() -> None:
+    """Each look says what it has seen, down to whether many trials can be trained at once."""
+    found = list(findings(SmallTask))
+
+    assert [one.wrong for one in found] == [None] * len(found)
+    assert found[0].note == "nothing 1: validation_loss, 100 updates"
+    assert "10 updates, validation_loss" in str(found[-2].note)
+
+
+@pytest.mark.parametrize(
+    ("task", "about", "words"),
+    [
+        (SameWeights, "model", "the same weights for every seed"),
+        (OtherData, "batch", "gives other data when it is asked again"),
+        (Vector, "loss", "not one of shape (8, 1)"),
+        (Forgetful, "loss", "without a gradient"),
+        (NoMetric, "evaluation", "evaluation gives loss, and weight is missing"),
+        (Restless, "evaluation", "differs from one evaluation to the next"),
+        (Broken, "loss", "KeyError: 'labels'"),
+        (Absent, "available", "the pictures are not at hand"),
+    ],
+)
+def test_what_is_wrong_is_the_last_that_is_said(task: type[SmallTask], about: str, words: str) -> None:
+    """One thing at a time, in words that name it."""
+    found = last(task)
+
+    assert found.about == about
+    assert words in str(found.wrong)
+
+
+def test_the_command_prints_its_findings_and_ends_with_1_where_one_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line each, for people."""
+    right, wrong = main(["tests.small_task:SmallTask"]), main(["tests.small_task:Absent"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (right, wrong) == (0, 1)
+    assert lines[0] == "ok     offered: nothing 1: validation_loss, 100 updates"
+    assert lines[-1].startswith("wrong  tests.small_task:Absent is no subclass of etude.task.Task")
+
+
+def test_a_worker_offers_all_or_what_is_named() -> None:
+    """Names on board, own tasks by reference alone, or both."""
+    own = "tests.small_task:SmallTask"
+
+    assert set(offered(None, [], LOG)) >= set(TASKS)
+    assert list(offered(None, [own], LOG)) == ["nothing"]
+    assert list(offered("digits-mlp", [own], LOG)) == ["digits-mlp", "nothing"]
+
+
+def test_a_name_that_nobody_knows_and_a_name_that_two_have_are_refused() -> None:
+    """A worker that trained something else under a name would spoil a study."""
+    with pytest.raises(NotFound, match="no task 'absent'; there are "):
+        offered("absent", [], LOG)
+    with pytest.raises(InvalidSpec, match="two tasks are named digits-mlp"):
+        offered("digits-mlp", ["tests.unit.workers.test_checking:Namesake"], LOG)
+
+
+class Namesake(SmallTask):
+    name = "digits-mlp"
