@@ -254,7 +254,7 @@ class LeasedTrials(Iterator[LeasedTrial]):
         self._catch = catch
         self._patience = patience_seconds
         self._sleep = sleep
-        self._direction = client.get(study).direction
+        self._direction = self._patiently(lambda: client.get(study)).direction
         self._keeper = Keeper(client.verbs(), worker or f"{socket.gethostname()}-{os.getpid()}")
         self._claim_id: str | None = None
         self._trial: LeasedTrial | None = None

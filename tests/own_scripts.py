@@ -45,9 +45,14 @@ def scripts(machine: Machine, place: Path, count: int, *arguments: str) -> Itera
 
 
 def said(place: Path) -> list[Said]:
-    """What all of them have reported, in the order of each."""
-    lines = [line for log in sorted(place.glob("script-*.log")) for line in log.read_text().splitlines()]
-    return [json.loads(line) for line in lines if line.startswith("{")]
+    """What all of them have reported, in the order of each, with the number of the process."""
+    found: list[Said] = []
+    for log in sorted(place.glob("script-*.log")):
+        whole = (
+            line for line in log.read_text().splitlines(keepends=True) if line.startswith("{") and line[-1] == "\n"
+        )
+        found += [json.loads(line) | {"process": log.stem} for line in whole]
+    return found
 
 
 def restart(machine: Machine) -> None:
