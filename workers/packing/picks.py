@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import platform
-import tempfile
 from pathlib import Path
 
 import torch
@@ -75,9 +75,10 @@ class Picks:
         text = Kept(measured=measured, pick=pick).model_dump_json(indent=1)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".part", delete=False) as part:
-                part.write(text)
-            Path(part.name).replace(self._file(measured))
+            file = self._file(measured)
+            part = file.with_suffix(f".{os.getpid()}.part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)
         except OSError as error:
             log.warning("what was measured of %s cannot be kept: %s", task.name, error)
 

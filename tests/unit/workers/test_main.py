@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -47,17 +48,18 @@ def worker(url: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """A worker process on the store at `url`, killed when the test is over."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
     environment["ETUDE_CHECKPOINTS"] = "memory://checkpoints"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "workers", "--name", "w1", "--tasks", "digits-mlp", *flags],
-        env=environment | {"ETUDE_DATABASE_URL": url},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with TemporaryDirectory() as data_dir:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers", "--name", "w1", "--tasks", "digits-mlp", *flags],
+            env=environment | {"ETUDE_DATABASE_URL": url, "ETUDE_DATA_DIR": data_dir},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_a_worker_drains_its_store(store: Store) -> None:
