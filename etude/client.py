@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from search_spaces.export import Framework
+    from search_spaces.history import HistoryItem, HistoryView, PastTrial
     from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
     from search_spaces.study import StudySpec
     from search_spaces.work import ClaimAnswer, Purpose
@@ -199,6 +200,27 @@ class Client:
 
         wait_for_end(self, name, progress=progress, timeout=timeout)
         return self.best(name)
+
+    def add_history(self, name: str, trials: Sequence[PastTrial | Mapping[str, Any]]) -> list[HistoryItem]:
+        """Send past trials to a running study; return what became of each, and why, in order.
+
+        Those of the same task and horizon the sampler learns from, others are tried first. Sending them again changes
+        nothing. `etude.history` reads them from a CSV file or an Optuna study.
+
+        Raises:
+            InvalidSpec: one of them is no past trial; `field` says where.
+            Conflict: the study searches no more, or not yet.
+        """
+        from search_spaces.history import HistoryAnswer
+
+        wish = {"trials": [_plain(trial) for trial in trials]}
+        return HistoryAnswer.model_validate(self._http.call("POST", _path(name, "history"), json=wish).json()).items
+
+    def history(self, name: str) -> Pages[HistoryView]:
+        """Return the past trials that the study was sent and has kept, page by page, in that order."""
+        from search_spaces.history import HistoryView
+
+        return Pages(self._http, _path(name, "history"), HistoryView)
 
     def ask(self, name: str, *, worker: str, claim_id: str) -> ClaimAnswer:
         """Lease one trial of a study, if there is one; `Study.lease_trials` does it all.

@@ -86,8 +86,8 @@ class Space(Model):
 
     def params_of(self, candidate: Candidate) -> dict[str, Scalar] | None:
         """Return the parameters of a candidate, up to rounding; None where it is no point of this space."""
-        params = self._fitted(_flat(candidate))
-        if params is None or not _alike(_candidate(params).model_dump(), candidate.model_dump()):
+        params = self._fitted(flat(candidate))
+        if params is None or not alike(_candidate(params).model_dump(), candidate.model_dump()):
             return None
         return params
 
@@ -235,7 +235,7 @@ def _in_space(kind: str, problem: InvalidSpec) -> InvalidSpec:
     return InvalidSpec(problem.detail, field=field)
 
 
-def _flat(candidate: Candidate) -> dict[str, Scalar]:
+def flat(candidate: Candidate) -> dict[str, Scalar]:
     """Write everything that a space could search of a candidate under its flat name."""
     optimizer, schedule = candidate.optimizer, candidate.schedule
     flat: dict[str, Scalar] = {"optimizer": optimizer.kind, "schedule": schedule.kind}
@@ -272,12 +272,12 @@ def _under(prefix: str, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
     return {name.removeprefix(start): value for name, value in params.items() if name.startswith(start)}
 
 
-def _alike(left: Any, right: Any) -> bool:
+def alike(left: Any, right: Any) -> bool:
     """Compare two documents, numbers up to rounding."""
     if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(_alike(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(alike(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(_alike(a, b) for a, b in zip(left, right, strict=True))
+        return len(left) == len(right) and all(alike(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, float) and isinstance(right, float):
         return math.isclose(left, right, rel_tol=1e-8, abs_tol=1e-12)
     return bool(left == right)

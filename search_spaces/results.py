@@ -91,7 +91,7 @@ class TrialView(Message):
     state: TrialState
     purpose: Purpose
     origin: str
-    """`sampler`, `baseline:<name>`, `current`, `confirmation:<arm>` or `foreign`."""
+    """`sampler`, `imported`, `baseline:<name>`, `current`, `confirmation:<arm>` or `foreign`."""
     candidate: Candidate | None = None
     params: dict[str, Any] = {}
     value: Number | None = None

@@ -10,7 +10,7 @@ from store.verbs import SqlVerbs
 from . import problems
 from .feeds import Feeds
 from .middleware import BodyLimit, RequestIds
-from .routes import best, catalogue, code, events, health, studies, trials, work, workers
+from .routes import best, catalogue, code, events, health, history, studies, trials, work, workers
 from .settings import Settings
 from .storable import refuse_unstorable
 from .supervision import Supervised
@@ -34,7 +34,7 @@ def create_app(store: Store, settings: Settings, coordinator: Supervised | None 
     app.state.coordinator = coordinator
     problems.install(app)
     app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
-    for module in (studies, trials, work, events, best, code, catalogue, workers, health):
+    for module in (studies, trials, work, events, best, code, catalogue, workers, history, health):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from search_spaces.candidate import Candidate
 from search_spaces.results import Arm
+from store.history import IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
@@ -18,6 +19,8 @@ from .seeds import derived_seed
 
 LEAST_SEEDS = 3
 """`max_share` takes no seeds below this."""
+OWN = (SAMPLED, IMPORTED)
+"""Origins of the trials that a search puts forward: all but the baselines'."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def confirmation_seed(search: Search, index: int) -> int:
 def _candidates(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
     """Return the best candidates of the search's own, each only once."""
     sign = 1.0 if search.resolved.direction == "minimize" else -1.0
-    complete = [trial for trial in past if trial.purpose == "search" and trial.origin == SAMPLED and _has_value(trial)]
+    complete = [trial for trial in past if trial.purpose == "search" and trial.origin in OWN and _has_value(trial)]
     ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.seq or 0))
     chosen: list[Candidate] = []
     for trial in ranked:

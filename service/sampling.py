@@ -26,6 +26,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.ranges import AnyRange, Choice, FloatRange, IntRange, Scalar
 from search_spaces.space import Space
 from search_spaces.study import Direction, SamplerSpec
+from store.history import DIVERGED
 from store.proposals import Past
 from store.states import ENDED_TRIAL, OPEN_TRIAL
 
@@ -37,7 +38,6 @@ BEST_KEPT, LATEST_KEPT = 150, 350
 """What TPE is shown of a long history: a proposal on 20,000 trials would take 1.4 s."""
 LARGE_REFILL = 8
 """A larger refill draws from one sampler; a smaller one from a new sampler for each proposal."""
-DIVERGED = "diverged"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the search proposes next: `current` and the baselines first, then what the sampler draws."""
+"""What the search proposes next: `current` and the baselines, what a user wishes, then what the sampler draws."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from search_spaces.candidate import Candidate
 from search_spaces.schedules import rise_steps
 from search_spaces.space import Space
 from search_spaces.study import ResolvedStudy, StudySpec
+from store.history import HISTORY, IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
@@ -16,7 +18,7 @@ from .opponents import Opponents, Try, edge_tries, first_tries, is_proposed
 from .sampling import Drawing, Point, draw_points
 from .seeds import derived_share
 
-SAMPLED = "sampler"
+SAMPLED, FOREIGN = "sampler", "foreign"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Search:
     resolved: ResolvedStudy
     space: Space
     opponents: Opponents
+    wishes: tuple[Candidate, ...] = ()
+    """Candidates of past trials that are to be tried first, after the baselines."""
 
     @property
     def budget(self) -> int:
@@ -43,7 +47,8 @@ def next_proposals(
 ) -> list[NewProposal]:
     """Return up to `wanted` proposals more, none beyond the budget.
 
-    `taken` are the places that have a proposal, where `past` does not show every one.
+    `taken` are the places that have a proposal, where `past` does not show every one. Past trials that the study was
+    sent are among `past`, with the origin `history`: the sampler learns from all of them.
 
     With `sampler.lag` = L the proposal in place n is made of the proposals 0 ... n-L-1 alone, and only once all of
     them have ended: fewer than `wanted` may be returned then.
@@ -53,7 +58,8 @@ def next_proposals(
     places = _free_places(search, shown if taken is None else taken, wanted)
     if search.spec.sampler.lag is None:
         return _by_what_has_ended(search, past, ours, places)
-    return _by_lag(search, ours, places, search.spec.sampler.lag)
+    sent = [trial for trial in past if trial.origin == HISTORY]
+    return _by_lag(search, sent, ours, places, search.spec.sampler.lag)
 
 
 def _free_places(search: Search, taken: Collection[int], wanted: int) -> list[int]:
@@ -65,16 +71,21 @@ def _by_what_has_ended(
     search: Search, past: Sequence[Past], ours: Sequence[Past], places: Sequence[int]
 ) -> list[NewProposal]:
     tries = _tries_left(search, ours, ours)[: len(places)]
-    drawn = places[len(tries) :]
+    wishes = _wishes_left(search, ours)[: len(places) - len(tries)]
+    wished = places[len(tries) : len(tries) + len(wishes)]
+    drawn = places[len(tries) + len(wishes) :]
     seen = _as_spans(past)
     points = draw_points(_drawing(search), [trial for trial in past if _is_search(trial)], drawn) if drawn else []
     return [
         *(_of_try(search, seq, wanted) for seq, wanted in zip(places, tries, strict=False)),
+        *(_of_wish(search, seq, wish) for seq, wish in zip(wished, wishes, strict=True)),
         *(_of_point(search, seq, point, seen) for seq, point in zip(drawn, points, strict=True)),
     ]
 
 
-def _by_lag(search: Search, ours: Sequence[Past], places: Sequence[int], lag: int) -> list[NewProposal]:
+def _by_lag(
+    search: Search, sent: Sequence[Past], ours: Sequence[Past], places: Sequence[int], lag: int
+) -> list[NewProposal]:
     made: list[NewProposal] = []
     by_place = {trial.seq: trial for trial in ours}
     for seq in places:
@@ -86,8 +97,12 @@ def _by_lag(search: Search, ours: Sequence[Past], places: Sequence[int], lag: in
         if tries:
             made.append(_of_try(search, seq, tries[0]))
             continue
-        point = draw_points(_drawing(search), ended, [seq])[0]
-        made.append(_of_point(search, seq, point, f"0-{seq - lag - 1}" if ended else ""))
+        wishes = _wishes_left(search, ours, made)
+        if wishes:
+            made.append(_of_wish(search, seq, wishes[0]))
+            continue
+        point = draw_points(_drawing(search), [*sent, *ended], [seq])[0]
+        made.append(_of_point(search, seq, point, _as_spans([*sent, *ended])))
     return made
 
 
@@ -104,6 +119,13 @@ def _is_point(search: Search, wanted: Try) -> bool:
 
 def _is_made(wanted: Try, made: Sequence[NewProposal]) -> bool:
     return any(new.origin == wanted.origin and new.candidate == wanted.candidate for new in made)
+
+
+def _wishes_left(search: Search, proposed: Sequence[Past], made: Sequence[NewProposal] = ()) -> list[Candidate]:
+    """Return the candidates to be tried first that are neither `proposed` nor `made` yet."""
+    there = [trial.candidate for trial in proposed if trial.origin == IMPORTED]
+    there += [new.candidate for new in made if new.origin == IMPORTED]
+    return [wish for wish in search.wishes if wish not in there]
 
 
 def _drawing(search: Search) -> Drawing:
@@ -128,11 +150,18 @@ def _of_try(search: Search, seq: int, wanted: Try) -> NewProposal:
     )
 
 
-def _of_point(search: Search, seq: int, point: Point, seen: str) -> NewProposal:
+def _of_wish(search: Search, seq: int, wish: Candidate) -> NewProposal:
+    """A candidate of a past trial: a trial like those of the sampler, which may be pruned or confirmed."""
+    params = search.space.params_of(wish)
+    assert params is not None
+    return _of_point(search, seq, Point(wish, params), seen="", origin=IMPORTED)
+
+
+def _of_point(search: Search, seq: int, point: Point, seen: str, origin: str = SAMPLED) -> NewProposal:
     return NewProposal(
         seq=seq,
         purpose="search",
-        origin=SAMPLED,
+        origin=origin,
         candidate=point.candidate,
         params=dict(point.params),
         seed=search.spec.seed,
@@ -144,14 +173,20 @@ def _of_point(search: Search, seq: int, point: Point, seen: str) -> NewProposal:
 
 
 def _as_spans(past: Sequence[Past]) -> str:
-    """Write the places of ended proposals and the numbers of foreign trials as spans: 0-3,5,foreign:7.
+    """Write what the sampler saw as spans: 0-3,5,foreign:7,history:0-9.
+
+    They are the places of ended proposals, the numbers of foreign trials and the places of past ones.
 
     >>> _as_spans([])
     ''
     """
     places = sorted(trial.seq for trial in past if trial.seq is not None and _has_ended(trial))
-    foreign = sorted(trial.number or 0 for trial in past if trial.seq is None and _has_ended(trial))
-    return ",".join([*_spans(places), *(f"foreign:{span}" for span in _spans(foreign))])
+    others: dict[str, list[int]] = {FOREIGN: [], HISTORY: []}
+    for trial in past:
+        if trial.seq is None and _has_ended(trial):
+            others[trial.origin].append(trial.number or 0)
+    named = [f"{origin}:{span}" for origin, numbers in others.items() for span in _spans(sorted(numbers))]
+    return ",".join([*_spans(places), *named])
 
 
 def _has_ended(trial: Past) -> bool:

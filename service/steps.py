@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from search_spaces.problems import Problem, StoreUnavailable
 from store import Store
+from store.history import first_wishes, learned
 from store.proposals import Past, history, propose, queue, recent_history, taken_places
 from store.states import ENDED_TRIAL, OPEN_TRIAL
 from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
@@ -73,7 +74,8 @@ def search_of(store: Store, study: LiveStudy) -> Search:
     version = study.resolved.task_version
     matching = [o for o in offers(store) if o.name == study.spec.task.name and o.version == version]
     sparse = any(offer.sparse_gradients for offer in matching)
-    return Search(study.spec, study.resolved, study.space, opponents_of(study.spec, study.space, sparse=sparse))
+    opponents = opponents_of(study.spec, study.space, sparse=sparse)
+    return Search(study.spec, study.resolved, study.space, opponents, first_wishes(store, study.study_id))
 
 
 # Searching
@@ -93,11 +95,17 @@ def _search(store: Store, study: LiveStudy) -> bool:
 
 
 def _seen(store: Store, study: LiveStudy) -> list[Past]:
-    """Read what proposals are made of: with a lag all that it names, else no more than the sampler keeps."""
+    """Read what proposals are made of: with a lag all that it names, else no more than the sampler keeps.
+
+    Past trials that the study was sent come before its own.
+    """
     assert study.resolved is not None
+    direction = study.resolved.direction
+    sent = learned(store, study.study_id, direction=direction, best=BEST_KEPT, latest=LATEST_KEPT)
     if study.spec.sampler.lag is not None:
-        return history(store, study.study_id)
-    return recent_history(store, study.study_id, direction=study.resolved.direction, best=BEST_KEPT, latest=LATEST_KEPT)
+        return sent + history(store, study.study_id)
+    kept = recent_history(store, study.study_id, direction=direction, best=BEST_KEPT, latest=LATEST_KEPT)
+    return sent + kept
 
 
 def _ended(counts: Mapping[str, int]) -> int:

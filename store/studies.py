@@ -19,7 +19,7 @@ from .engine import Store
 from .resubmission import by_key, same_or_conflict
 from .states import LIVE_STUDY, STUDY_MOVES, listed, sources
 from .study_views import answer_or_standing, get_study, list_studies, stored_answer
-from .tables import proposals, rung_values, studies
+from .tables import history, proposals, rung_values, studies
 from .trials import end_open_trials
 
 __all__ = [
@@ -289,7 +289,8 @@ def delete_study(store: Store, name: str, *, keep_answer: bool = False) -> None:
         for optuna_id in (row.optuna_study_id, row.confirmation_study_id):
             if optuna_id is not None:
                 optuna_bridge.delete_study(connection, optuna_id)
-        connection.execute(delete(proposals).where(proposals.c.study_id == row.id))
+        for table in (proposals, history):
+            connection.execute(delete(table).where(table.c.study_id == row.id))
         if not keep_answer:
             connection.execute(delete(studies).where(studies.c.id == row.id))
             return

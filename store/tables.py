@@ -196,6 +196,34 @@ curve_chunks = Table(
     Column("points", Json, nullable=False, comment="[[step, kind, value], ...]"),
 )
 
+history = Table(
+    "etude_history",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("study_id", Key, ForeignKey("etude_studies.id", ondelete="CASCADE"), nullable=False),
+    Column("place", Integer, nullable=False, comment="0, 1, ... within the study"),
+    Column("becomes", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False, comment="of all that was said of the trial"),
+    Column("candidate", Json, nullable=False),
+    Column("params", Json, nullable=False, comment="the candidate as a point of the study's space"),
+    Column("value", Double, comment="of history: NULL where the training diverged"),
+    Column("horizon_steps", Integer),
+    Column("task", Json),
+    Column("source", Text),
+    Column("added_at", Double, nullable=False),
+    CheckConstraint("becomes IN ('history', 'proposal')", name="etude_history_becomes"),
+    UniqueConstraint("study_id", "place", name="etude_history_in_order"),
+    UniqueConstraint("study_id", "fingerprint", name="etude_history_once"),
+    Index(
+        "etude_history_best",
+        "study_id",
+        "value",
+        postgresql_where=text("becomes = 'history'"),
+        sqlite_where=text("becomes = 'history'"),
+    ),
+)
+
 workers = Table(
     "etude_workers",
     metadata,

@@ -30,6 +30,8 @@ PROMISED = [
     "get /v1/presets",
     "get /v1/tasks",
     "post /v1/studies/{name}/trials",
+    "post /v1/studies/{name}/history",
+    "get /v1/studies/{name}/history",
     "post /v1/studies/{name}/trials/{number}/reports",
     "put /v1/studies/{name}/trials/{number}/result",
     "post /v1/work/claim",
