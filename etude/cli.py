@@ -35,6 +35,7 @@ Exit status:
 \b
 Settings from the environment:
   ETUDE_URL, ETUDE_TOKEN    the service that commands talk to (http://127.0.0.1:8000)
+  ETUDE_TOKEN_FILE          a file with the token that only you can read (~/.config/etude/token)
   ETUDE_DATA_DIR            where `up` keeps its store and logs (./var)
   ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
   ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)

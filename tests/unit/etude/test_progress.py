@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from etude.progress import LiveBar, PlainLines, Silence, progress_on
@@ -75,3 +76,15 @@ def test_the_display_suits_the_console() -> None:
     assert isinstance(progress_on(terminal, wanted=True), LiveBar)
     assert isinstance(progress_on(plain, wanted=True), PlainLines)
     assert type(progress_on(terminal, wanted=False)) is Silence
+
+
+def test_a_notebook_gets_the_bar_where_its_widgets_are_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without widgets rich could only warn that it cannot redraw."""
+    notebook = Console(force_jupyter=True, force_terminal=False)
+
+    monkeypatch.setattr("etude.progress.find_spec", lambda _name: object())
+    with_widgets = progress_on(notebook, wanted=True)
+    monkeypatch.setattr("etude.progress.find_spec", lambda _name: None)
+    without = progress_on(notebook, wanted=True)
+
+    assert (type(with_widgets), type(without)) == (LiveBar, PlainLines)
