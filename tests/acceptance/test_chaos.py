@@ -29,7 +29,7 @@ UNPRUNED = {"kind": "none"}
 
 
 def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: str, tmp_path: Path) -> None:
-    """Workers over SQL and over HTTP, two services, a kill -9 every two seconds, a stock user, readers all the while."""
+    """Workers over SQL and HTTP, two services, a kill -9 every two seconds, a stock user, readers all the while."""
     with crowd(postgres_url, tmp_path) as made, reading(postgres_url, tmp_path) as readers:
         store = open_store(postgres_url)
         address = add_service(made)

@@ -19,6 +19,7 @@ PROMISED = [
     "delete /v1/studies/{name}",
     "get /v1/studies/{name}/trials",
     "get /v1/studies/{name}/trials/{number}",
+    "get /v1/studies/{name}/events",
     "get /v1/studies/{name}/best",
     "get /v1/studies/{name}/best/curve",
     "get /v1/studies/{name}/best/curve.svg",
