@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
 
-from search_spaces.problems import Problem
+from search_spaces.problems import NotFound, NotReady, Problem, StoreUnavailable
 
-from . import cli_parts, cli_schedules, cli_studies, cli_watch
+from . import (
+    cli_answer,
+    cli_changes,
+    cli_completion,
+    cli_history,
+    cli_parts,
+    cli_schedules,
+    cli_studies,
+    cli_submit,
+    cli_watch,
+)
 from .checkout import NoCheckout
+from .cli_options import AS_JSON
 from .http import ServiceUnreachable
 from .parts import PartFailed
+from .past import UnreadablePast
 from .ports import PortTaken
 from .settings import WrongSetting
 
 EXIT_STATUS: dict[type[Exception], int] = {
     NoCheckout: 5,
+    NotFound: 4,
+    ServiceUnreachable: 3,
+    StoreUnavailable: 3,
+    NotReady: 3,
     WrongSetting: 2,
+    UnreadablePast: 2,
     Problem: 1,
-    ServiceUnreachable: 1,
     PartFailed: 1,
     PortTaken: 1,
     TimeoutError: 1,
 }
-"""What ends a command with a sentence instead of a traceback, and with which status."""
+"""What ends a command with a sentence instead of a traceback, and with which status; the first that fits."""
+INTERRUPTED = 130
 
 EPILOG = """\b
 Exit status:
-  0  it worked
-  1  it did not: the service refused, cannot be reached, or the study failed
-  2  the command line or a setting is wrong
-  5  `up`, `demo` and `worker` found no checkout of Étude to start from
+  0    it worked
+  1    it did not: the service refused, or the study was stopped or has failed
+  2    the command line, a setting or a file is wrong
+  3    the service cannot be reached, or cannot reach its store: worth trying again
+  4    there is no study or trial of this name
+  5    `up`, `demo` and `worker` found no checkout of Étude to start from
+  130  Ctrl-C
+With --json an error is a JSON object on stderr: its `detail`, and `code` and `field` where the service gave them.
 \b
 Settings from the environment:
   ETUDE_URL, ETUDE_TOKEN    the service that commands talk to (http://127.0.0.1:8000)
@@ -53,8 +75,18 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except tuple(EXIT_STATUS) as error:
-            click.echo(f"etude: {error}", err=True)
+            click.echo(_words(error, as_json=bool(ctx.meta.get(AS_JSON))), err=True)
             ctx.exit(next(status for kind, status in EXIT_STATUS.items() if isinstance(error, kind)))
+        except KeyboardInterrupt:
+            click.echo("", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def _words(error: Exception, *, as_json: bool) -> str:
+    if not as_json:
+        return f"etude: {error}"
+    document = error.document() if isinstance(error, Problem) else {"detail": str(error)}
+    return json.dumps(document, ensure_ascii=False)
 
 
 @click.group(cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -76,17 +108,22 @@ for command in (
     cli_parts.worker,
     cli_parts.store,
     cli_parts.task,
-    cli_studies.submit,
+    cli_submit.submit,
+    cli_history.import_,
     cli_studies.status,
     cli_watch.watch,
-    cli_studies.best,
+    cli_answer.best,
+    cli_answer.curve,
     cli_schedules.code,
     cli_schedules.explain,
+    cli_answer.export,
     cli_studies.trials,
+    cli_studies.history,
     cli_studies.workers,
-    cli_studies.pause,
-    cli_studies.resume,
-    cli_studies.stop,
-    cli_studies.delete,
+    cli_changes.pause,
+    cli_changes.resume,
+    cli_changes.stop,
+    cli_changes.delete,
+    cli_completion.completion,
 ):
     main.add_command(command)

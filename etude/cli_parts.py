@@ -7,10 +7,12 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .checkout import find_checkout
+from .cli_options import json_option, print_json
 from .client import Client
 from .demo import TRIALS, show_demo
 from .pace import ENDED
@@ -22,7 +24,8 @@ CHECK_SECONDS = 0.5
 
 @click.command(short_help="Keep service, workers and dashboard running.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Workers to start.")
-def up(workers: int) -> None:
+@json_option("Print addresses and paths as one JSON document once everything runs.")
+def up(workers: int, as_json: bool) -> None:
     """Keep the service, workers and the Optuna dashboard running until Ctrl-C.
 
     Nothing is lost at the end: workers give their trials back, and the next `etude up` goes on with them. A part
@@ -34,17 +37,22 @@ def up(workers: int) -> None:
     with Parts(settings, root) as parts:
         try:
             parts.start_all(workers)
-            _say_where(settings, workers)
+            if as_json:
+                print_json(_where(settings, workers))
+            else:
+                _say_where(settings, workers)
             while True:
                 parts.check()
                 time.sleep(CHECK_SECONDS)
         except KeyboardInterrupt:
-            click.echo("\nstopping: workers give their trials back (Ctrl-C again ends them at once)")
-    click.echo("stopped; `etude up` goes on where this ended")
+            click.echo("\nstopping: workers give their trials back (Ctrl-C again ends them at once)", err=as_json)
+    click.echo("stopped; `etude up` goes on where this ended", err=as_json)
 
 
 @click.command(short_help="Search a schedule on real data, end to end.")
-@click.option("--trials", type=click.IntRange(min=1), default=TRIALS, show_default=True, help="Budget of the search.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=TRIALS, show_default=True, help="Budget of the search, in trials."
+)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Workers to start.")
 def demo(trials: int, workers: int) -> None:
     """Search a schedule on real data (handwritten digits), from submission to the answer."""
@@ -109,6 +117,11 @@ def _become(module: str, *arguments: str) -> None:
     os.chdir(root)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def _where(settings: PartsSettings, workers: int) -> dict[str, Any]:
+    places = {"service": settings.url, "dashboard": settings.dashboard_url, "store": settings.store_url}
+    return places | {"workers": workers, "logs": str(settings.logs)}
 
 
 def _say_where(settings: PartsSettings, workers: int) -> None:

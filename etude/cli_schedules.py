@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import IO, get_args
 
 import click
@@ -12,30 +13,42 @@ from search_spaces.export import Framework
 from search_spaces.imported import Explained, Unit
 from search_spaces.imported import explain as read_schedule
 
+from .cli_answer import updates
+from .cli_options import json_option, out_file, print_json, study_name, write_out
 from .client import Client
 from .show import CURVE_WIDTH
 
 
 @click.command(short_help="Print a study's answer as code.")
-@click.argument("name")
-@click.option("--framework", type=click.Choice(get_args(Framework)), default="pytorch", show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), help="Updates of your training [default: the study's horizon].")
+@study_name
+@click.option(
+    "--framework", type=click.Choice(get_args(Framework)), default="pytorch", show_default=True, help="Its library."
+)
+@updates
+@out_file
+@json_option('Print {"framework": ..., "code": ...}.')
 @click.pass_obj
-def code(url: str | None, name: str, framework: Framework, steps: int | None) -> None:
+def code(
+    url: str | None, name: str, framework: Framework, steps: int | None, output: Path | None, as_json: bool
+) -> None:
     """Print Python text that builds the optimizer and the schedule that the study NAME has found.
 
     \b
     etude code mine --framework lightning > schedule.py
     """
     with Client(url) as client:
-        click.echo(client.code(name, framework, steps=steps), nl=False)
+        text = client.code(name, framework, steps=steps)
+    if as_json:
+        print_json({"framework": framework, "code": text})
+    else:
+        write_out(text, output)
 
 
 @click.command(short_help="Read another library's scheduler, and check it.")
 @click.argument("file", type=click.File("r", encoding="utf-8"), default="-")
-@click.option("--steps", type=click.IntRange(min=1), help="Updates of the whole training.")
+@click.option("--steps", type=click.IntRange(min=1), help="Optimizer updates of the whole training.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the training.")
-@click.option("--steps-per-epoch", type=click.IntRange(min=1), help="Updates of an epoch.")
+@click.option("--steps-per-epoch", type=click.IntRange(min=1), help="Optimizer updates of an epoch.")
 @click.option("--lr", type=click.FloatRange(min=0, min_open=True), help="The initial LR, where FILE does not hold it.")
 @click.option(
     "--per",
@@ -44,7 +57,7 @@ def code(url: str | None, name: str, framework: Framework, steps: int | None) ->
     show_default=True,
     help="Whether scheduler.step() is called once an update or once an epoch.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the spec, the curve and what looks wrong as JSON.")
+@json_option("Print the spec, the curve and what looks wrong as JSON.")
 def explain(
     file: IO[str],
     steps: int | None,

@@ -7,7 +7,7 @@ import click
 from search_spaces.describe import describe
 from search_spaces.results import TrialView
 
-from .cli_studies import study_name
+from .cli_options import json_option, study_name
 from .client import Client
 from .pace import ENDED
 from .waiting import wait_for_end
@@ -17,7 +17,7 @@ ENDED_TRIAL = {"complete", "pruned", "failed", "stopped"}
 
 @click.command(short_help="Follow a study until it has ended.")
 @study_name
-@click.option("--json", "as_json", is_flag=True, help="Print each change of the study or of a trial as a line of JSON.")
+@json_option("Print each change of the study or of a trial as a line of JSON.")
 @click.pass_obj
 def watch(url: str | None, name: str, as_json: bool) -> None:
     """Follow the study NAME until it has ended: each trial as it ends, and how far the study is.

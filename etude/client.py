@@ -142,9 +142,10 @@ class Client:
         params = {"framework": framework} | ({} if steps is None else {"steps": str(steps)})
         return self._http.call("GET", _path(name, "best/code"), params=params).text
 
-    def curve_svg(self, name: str) -> bytes:
-        """Return the answer's LR curve as an SVG picture."""
-        return self._http.call("GET", _path(name, "best/curve.svg")).content
+    def curve_svg(self, name: str, *, steps: int | None = None) -> bytes:
+        """Return the answer's LR curve as an SVG picture, at the study's horizon or redrawn for `steps` updates."""
+        params = {} if steps is None else {"steps": steps}
+        return self._http.call("GET", _path(name, "best/curve.svg"), params=params).content
 
     def trials(self, name: str, *, state: TrialState | None = None, purpose: Purpose | None = None) -> TrialPages:
         """Return the study's trials, read page by page as one goes through them, by number.

@@ -18,8 +18,10 @@ from search_spaces.problems import InvalidSpec
 from search_spaces.schedules import FAMILIES
 from search_spaces.searched import Searched
 
-PLAIN = ("candidate", "optimizer", "schedule", "initial_lr", "value", "horizon_steps")
+PLAIN = ("candidate", "optimizer", "schedule", "initial_lr", "value", "horizon_steps", "state")
 PARTS = ("warmup", "restarts", "lr_ratios")
+FULL = frozenset({"complete", "completed", "finished"})
+"""States, in anybody's words, of a training that has run to its end."""
 KNOWN: Mapping[str, Mapping[str, type[Searched]]] = {"optimizer": OPTIMIZERS, "schedule": FAMILIES}
 
 
@@ -78,6 +80,8 @@ class Places:
             place = self.columns.get(column, column)
             if is_place(place) and value is not None:
                 values[place] = value
+        if str(values.get("state", "complete")).lower() not in FULL:
+            raise UnmappedRow(f"its state is {values['state']}, so its value at the end is not known")
         return _past_trial(row.source, values, self.names)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.describe import blocks, describe
+from search_spaces.history import HistoryView
 from search_spaces.results import Answer, Arm, StudyView, TrialView, WorkerView
 
 from .pace import CONFIRMING
@@ -95,6 +96,17 @@ def trials_table(trials: Iterable[TrialView], metric: str) -> Table:
         error = (trial.error or "").strip().splitlines()[-1:]
         row = (str(trial.number), trial.state, _score(trial.value), steps, trial.origin)
         table.add_row(*row, " — ".join([words, *error]))
+    return table
+
+
+def history_table(past: Iterable[HistoryView]) -> Table:
+    """Past trials that a study holds, one a line."""
+    table = _table()
+    for name in ("source", "origin", "value", "steps", "candidate"):
+        table.add_column(name, no_wrap=name != "candidate")
+    for trial in past:
+        steps = "" if trial.horizon_steps is None else str(trial.horizon_steps)
+        table.add_row(trial.source or "", trial.origin, _score(trial.value), steps, describe(trial.candidate))
     return table
 
 

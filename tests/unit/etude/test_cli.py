@@ -11,31 +11,22 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from etude import Client
 from etude.checkout import NoCheckout, find_checkout
-from etude.cli import EPILOG, EXIT_STATUS, main
-from search_spaces.problems import InvalidSpec, NotFound
-from tests.unit.etude.answers import final_answer, refuses, routes, says, study_view, trial_view
+from etude.cli import EPILOG, EXIT_STATUS, INTERRUPTED, main
+from search_spaces.problems import (
+    Conflict,
+    InternalError,
+    InvalidSpec,
+    NotFound,
+    NotReady,
+    Problem,
+    StoreUnavailable,
+)
+from tests.unit.etude.answers import final_answer, refuses, says, study_view, trial_view
 
 MINE = "/v1/studies/mine"
 CURVE = says({"lr": [0.0005, 0.001, 0.0005, 0.0]})
 Etude = Callable[..., Result]
-
-
-@pytest.fixture
-def table() -> dict[str, object]:
-    """What the service answers, by "METHOD /path"; tests fill it."""
-    return {}
-
-
-@pytest.fixture
-def etude(table: dict[str, httpx.Response], monkeypatch: pytest.MonkeyPatch) -> Etude:
-    """Call the command line against the table."""
-    monkeypatch.setattr(
-        "etude.cli_studies.Client", lambda url: Client(url or "http://service.test", transport=routes(table))
-    )
-    monkeypatch.setattr("etude.waiting.LOOK_SECONDS", 0.0)
-    return lambda *arguments, **options: CliRunner().invoke(main, arguments, catch_exceptions=False, **options)
 
 
 def test_status_without_studies_says_how_to_make_one(etude: Etude, table: dict[str, object]) -> None:
@@ -68,14 +59,49 @@ def test_status_of_one_study_as_json_is_what_the_service_answers(etude: Etude, t
     assert json.loads(result.stdout) == json.loads(study_view().model_dump_json())
 
 
-def test_a_study_that_is_not_there_ends_with_1_and_a_sentence(etude: Etude, table: dict[str, object]) -> None:
-    """No traceback for what is expected."""
-    table[f"GET {MINE}"] = refuses(NotFound("no study named mine"))
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (NotFound("no study named mine"), 4),
+        (Conflict("it is done"), 1),
+        (StoreUnavailable("away"), 3),
+        (NotReady("starting"), 3),
+        (InternalError("a defect"), 1),
+    ],
+)
+def test_a_refusal_ends_with_its_status_and_a_sentence(
+    etude: Etude, table: dict[str, object], problem: Problem, status: int
+) -> None:
+    """No traceback for what is expected; for a program the same as JSON."""
+    table[f"GET {MINE}"] = refuses(problem)
 
-    result = etude("status", "mine")
+    result, as_json = etude("status", "mine"), etude("status", "mine", "--json")
 
-    assert result.exit_code == 1
-    assert result.stderr == "etude: no study named mine\n"
+    assert (result.exit_code, as_json.exit_code) == (status, status)
+    assert result.stderr == f"etude: {problem}\n"
+    assert (as_json.stdout, json.loads(as_json.stderr)["code"]) == ("", problem.code)
+
+
+def test_ctrl_c_ends_with_130(etude: Etude, table: dict[str, object]) -> None:
+    """As a shell expects it."""
+
+    def interrupted(_request: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    table["GET /v1/studies"] = interrupted
+
+    assert etude("status").exit_code == 130
+
+
+@pytest.mark.parametrize(("verb", "state"), [("pause", "paused"), ("resume", "running"), ("stop", "stopped")])
+def test_changes_say_the_state(etude: Etude, table: dict[str, object], verb: str, state: str) -> None:
+    """In words, and as the study's JSON."""
+    table[f"PATCH {MINE}"] = says(study_view(state))
+
+    told, as_json = etude(verb, "mine"), etude(verb, "mine", "--json")
+
+    assert told.output == f"mine is {state}\n"
+    assert json.loads(as_json.stdout)["state"] == state
 
 
 def test_submit_takes_flags(etude: Etude, table: dict[str, object]) -> None:
@@ -99,6 +125,42 @@ def test_submit_takes_flags(etude: Etude, table: dict[str, object]) -> None:
         {"task": {"name": "digits-noisy"}, "budget": {"trials": 8}, "horizon": {"epochs": 5},
          "confirmation": {"seeds": 3}, "tags": ["a"]}
     ]  # fmt: skip
+
+
+def test_every_flag_has_its_place_in_the_spec(etude: Etude, table: dict[str, object], tmp_path: Path) -> None:
+    """Beside what the file says there; parameters of a task are JSON, else text."""
+    file = tmp_path / "study.json"
+    task = {"name": "a", "params": {"noise": 0.1, "width": 8}}
+    spec = {"name": "mine", "task": task, "budget": {"trials": 8}, "horizon": {"epochs": 3}, "space": {"warmup": False}}
+    file.write_text(json.dumps(spec))
+    sent: list[dict[str, object]] = []
+
+    def keep(request: httpx.Request) -> httpx.Response:
+        sent.append(json.loads(request.content))
+        return says(study_view("queued"), 201)
+
+    table |= {"POST /v1/studies": keep, f"GET {MINE}": says(study_view("queued"))}
+    flags = (
+        "--param noise=0.2 --param norm=batch --worker-seconds 60 --deadline 2030-01-01T00:00:00Z --steps 500"
+        " --preset narrow --optimizer adamw --schedule cosine --metric loss --direction minimize --priority 3"
+    )
+
+    etude("submit", str(file), *flags.split())
+
+    assert sent == [{
+        "name": "mine", "task": {"name": "a", "params": {"noise": 0.2, "width": 8, "norm": "batch"}},
+        "budget": {"trials": 8, "worker_seconds": 60.0, "deadline": "2030-01-01T00:00:00Z"},
+        "horizon": {"steps": 500}, "priority": 3, "objective": {"metric": "loss", "direction": "minimize"},
+        "space": {"warmup": False, "preset": "narrow", "optimizers": ["adamw"], "schedules": ["cosine"]},
+    }]  # fmt: skip
+
+
+def test_a_parameter_without_a_value_is_a_usage_error(etude: Etude) -> None:
+    """The text shows what is meant."""
+    result = etude("submit", "--task", "a", "--param", "noise")
+
+    assert result.exit_code == 2
+    assert "'noise' is not NAME=JSON" in result.stderr
 
 
 def test_a_dry_run_prints_the_plan(etude: Etude, table: dict[str, object]) -> None:
@@ -253,16 +315,18 @@ def test_deleting_asks_first(etude: Etude, table: dict[str, object]) -> None:
     table[f"DELETE {MINE}"] = httpx.Response(204)
 
     refused, done = etude("delete", "mine", input="n\n"), etude("delete", "mine", "--yes")
+    as_json = etude("delete", "mine", "--yes", "--json")
 
-    assert refused.exit_code == 1
+    assert (refused.exit_code, refused.stdout) == (1, "")
     assert done.output == "mine is removed\n"
+    assert json.loads(as_json.stdout) == {"name": "mine", "removed": True}
 
 
 def test_no_service_is_told_with_what_to_do() -> None:
     """The one thing everybody meets first."""
     result = CliRunner().invoke(main, ["--url", "http://127.0.0.1:9", "status"])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "etude up" in result.stderr
 
 
@@ -300,17 +364,23 @@ def test_the_checkout_is_found_from_a_directory_inside_it(tmp_path: Path) -> Non
 
 def test_the_help_documents_every_exit_status() -> None:
     """What EXIT_STATUS holds, 0 and click's own 2, and nothing else."""
-    documented = {int(line.split()[0]) for line in EPILOG.splitlines() if line[:3].strip().isdecimal()}
+    documented = {int(line.split()[0]) for line in EPILOG.splitlines() if line[:6].strip().isdecimal()}
 
-    assert documented == {0, 2, *EXIT_STATUS.values()}
+    assert documented == {0, 2, INTERRUPTED, *EXIT_STATUS.values()}
+
+
+WITHOUT_JSON = {"worker", "task", "store", "demo", "completion", "import"}
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
 def test_every_command_has_help(name: str) -> None:
-    """`worker` hands --help on to the worker itself, the others explain themselves."""
+    """`worker` hands --help on to the worker itself, the others explain themselves; what prints a result has --json."""
     command = main.commands[name]
+    has_json = any("--json" in option.opts for option in command.params)
 
+    assert has_json == (name not in WITHOUT_JSON)
     assert command.get_short_help_str(limit=60).endswith(".")
     assert len(command.get_short_help_str(limit=60)) <= 55
-    with click.Context(command, info_name=name) as context:
+    parent = click.Context(main, info_name="etude", **main.context_settings)
+    with click.Context(command, info_name=name, parent=parent) as context:
         assert command.get_help(context).startswith("Usage:")
