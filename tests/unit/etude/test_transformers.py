@@ -36,9 +36,9 @@ def here(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 class Tiny(Model):
-    """What a Trainer takes: a model that returns its loss."""
+    """What a Trainer takes: a model that returns its loss, and says so by a name in its signature."""
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def forward(self, x: torch.Tensor, return_loss: bool = True) -> dict[str, torch.Tensor]:
         return {"loss": self.head(self.backbone(x)).pow(2).mean()}
 
 
@@ -60,14 +60,17 @@ def trainer_of(
     metric: str = "loss",
     **options: Any,
 ) -> tuple[Any, list[list[float]]]:
-    """A Trainer as a user would make it, whose evaluations give `losses`, and the LRs of its updates as they come."""
+    """A Trainer as a user would make it, whose evaluations give `losses` if any, and the LRs of its updates."""
     seen: list[list[float]] = []
     quiet = {"report_to": "none", "disable_tqdm": True, "save_strategy": "no", "logging_strategy": "no"}
     usual = {"max_steps": HORIZON, "eval_strategy": "steps", "eval_steps": 5, "per_device_train_batch_size": 2}
     args = transformers.TrainingArguments(output_dir=str(place), **quiet, **(usual | options))
 
     class Scripted(transformers.Trainer):  # type: ignore[misc]
-        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        def evaluate(self, *given: Any, **options: Any) -> dict[str, float]:
+            if losses is None:
+                own: dict[str, float] = super().evaluate(*given, **options)
+                return own
             found = {"eval_loss": losses()}
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
             return found
@@ -109,10 +112,7 @@ def test_a_trial_is_trained_at_its_lr_and_reported(
     assert reports == [(15, pytest.approx(0.99)), (30, pytest.approx(0.98)), (HORIZON, pytest.approx(0.97))]
 
 
-@pytest.mark.parametrize("options", [{"eval_steps": 2}, {"eval_steps": 0.05}])
-def test_a_plateau_follows_the_evaluations(
-    options: dict[str, Any], here: Service, transformers: Any, tmp_path: Path
-) -> None:
+def test_a_plateau_follows_the_evaluations(here: Service, transformers: Any, tmp_path: Path) -> None:
     """How many there are follows from the arguments, and what one decides is in force at the very next update."""
     wish = candidate(PLATEAU)
     name = here.study(wish)
@@ -120,7 +120,7 @@ def test_a_plateau_follows_the_evaluations(
     fed = iter(metrics)
 
     with here.leased(name) as trial:
-        trainer, seen = trainer_of(transformers, tmp_path, trial, lambda: next(fed), **options)
+        trainer, seen = trainer_of(transformers, tmp_path, trial, lambda: next(fed), eval_steps=0.05)
         trainer.train()
 
     factors, expected = followed(wish, metrics, updates=2)
@@ -171,6 +171,27 @@ def test_an_exception_fails_the_trial_and_ctrl_c_gives_it_back(
     ended = here.trial(name)
     assert ended.state == ("failed" if raised is ZeroDivisionError else "proposed")
     assert "ZeroDivisionError" in (ended.error or "ZeroDivisionError")
+
+
+def test_a_schedule_free_optimizer_shows_its_average_to_the_evaluation(
+    here: Service, transformers: Any, tmp_path: Path
+) -> None:
+    """The Trainer turns it over by itself, also when the pair has made it."""
+    pytest.importorskip("schedulefree")
+    name = here.study(candidate({"kind": "constant"}, optimizer={"kind": "schedule_free_sgd"}))
+    modes: list[tuple[bool, bool]] = []
+
+    with here.leased(name) as trial:
+        trainer, _ = trainer_of(transformers, tmp_path, trial, losses=None)
+
+        def note(model: Any, *_: Any) -> None:
+            modes.append((model.training, trainer.optimizer.param_groups[0]["train_mode"]))
+
+        trainer.model.register_forward_hook(note)
+        trainer.train()
+
+    assert here.trial(name).state == "complete"
+    assert set(modes) == {(True, True), (False, False)}
 
 
 def test_another_length_than_the_horizon_is_refused(here: Service, transformers: Any, tmp_path: Path) -> None:
