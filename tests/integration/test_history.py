@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import select
 
+from etude.cli import main
 from search_spaces.candidate import Candidate
 from search_spaces.results import StudyView
 from service.steps import search_of, step
@@ -266,3 +269,30 @@ def test_history_goes_with_its_study(api: httpx.Client, store: Store) -> None:
 
     assert learned(store, study_id, direction="minimize", best=1, latest=1) == []
     assert api.get(HISTORY).json()["items"] == []
+
+
+def test_a_study_of_etude_is_carried_to_another_by_csv_and_by_its_store(
+    api: httpx.Client, store: Store, tmp_path: Path
+) -> None:
+    """What the one has trained becomes history of the other, without a mapping and each only once."""
+    run(store, budget={"trials": 4})
+    _train(store)
+    run(store, name="next")
+    etude = _command_line(str(api.base_url))
+    etude("export", "mine", "--format", "csv", "--output", str(tmp_path / "mine.csv"))
+
+    by_csv = etude("import", "csv", str(tmp_path / "mine.csv"), "--into", "next", "--json")
+    by_store = etude("import", "optuna", store.url, "mine", "--into", "next", "--json")
+
+    assert [item["becomes"] for item in by_csv + by_store] == ["history"] * 8
+    assert [item["new"] for item in by_csv + by_store] == [True] * 4 + [False] * 4
+
+
+def _command_line(url: str) -> Callable[..., list[dict[str, Any]]]:
+    def etude(*arguments: str) -> list[dict[str, Any]]:
+        done = CliRunner().invoke(main, ["--url", url, *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        items: list[dict[str, Any]] = json.loads(done.stdout).get("items", []) if done.stdout else []
+        return items
+
+    return etude
