@@ -10,7 +10,9 @@ import pytest
 from tests.machine import ROOT
 
 HEAVY = {"torch", "optuna", "sqlalchemy", "fastapi"}
-LIGHT_MODULES = ("etude", "etude.cli", "etude.task", "etude.work", "search_spaces")
+LIGHT_MODULES = (
+    "etude", "etude.cli", "etude.lightning", "etude.task", "etude.transformers", "etude.work", "search_spaces"
+)  # fmt: skip
 ALL_MODULES = ("search_spaces", "store", "etude", "service", "workers")
 
 
