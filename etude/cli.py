@@ -53,7 +53,7 @@ Exit status:
   4    there is no study or trial of this name
   5    `up`, `demo` and `worker` found no checkout of Étude to start from
   130  Ctrl-C
-With --json an error is a JSON object on stderr: its `detail`, and `code` and `field` where the service gave them.
+With --json an error other than 2 is JSON on stderr: its `detail`, with `code` and `field` where the service said them.
 \b
 Settings from the environment:
   ETUDE_URL, ETUDE_TOKEN    the service that commands talk to (http://127.0.0.1:8000)

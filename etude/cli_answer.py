@@ -17,6 +17,7 @@ from search_spaces.work import Purpose
 
 from .cli_options import json_option, out_file, plain, print_json, show, study_name, write_out
 from .client import Client
+from .history import DIVERGED
 from .show import answer_parts, curve_line, stdout_console
 
 updates = click.option(
@@ -139,6 +140,8 @@ def _as_csv(trials: list[TrialView]) -> str:
 def _row(trial: TrialView) -> dict[str, Any]:
     shown = plain(trial)
     row = {field: shown[field] for field in FIELDS}
+    if trial.error == DIVERGED:
+        row["value"] = "nan"
     row |= {f"metrics.{name}": value for name, value in shown["metrics"].items()}
     row |= {f"rungs.{step}": value for step, value in shown["rungs"].items()}
     if trial.candidate is not None:

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from .checkout import find_checkout
-from .cli_options import json_option, print_json
+from .cli_options import json_option, print_json, show
 from .client import Client
 from .demo import TRIALS, show_demo
 from .pace import ENDED
 from .parts import Parts
+from .progress import stderr_console
 from .settings import PartsSettings
 
 CHECK_SECONDS = 0.5
@@ -54,13 +55,16 @@ def up(workers: int, as_json: bool) -> None:
     "--trials", type=click.IntRange(min=1), default=TRIALS, show_default=True, help="Budget of the search, in trials."
 )
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True, help="Workers to start.")
-def demo(trials: int, workers: int) -> None:
+@json_option("Print the answer as JSON; all the rest goes to stderr.")
+def demo(trials: int, workers: int, as_json: bool) -> None:
     """Search a schedule on real data (handwritten digits), from submission to the answer."""
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
     _end_on_signals()
     try:
-        show_demo(settings, root, trials=trials, workers=workers)
+        console = stderr_console() if as_json else None
+        answer = show_demo(settings, root, trials=trials, workers=workers, console=console)
+        show(as_json, answer, [])
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; all parts are stopped") from None
 

@@ -26,7 +26,9 @@ TRIALS = 40
 SEEDS = 3
 
 
-def show_demo(settings: PartsSettings, root: Path, *, trials: int = TRIALS, workers: int = 2) -> Answer:
+def show_demo(
+    settings: PartsSettings, root: Path, *, trials: int = TRIALS, workers: int = 2, console: Console | None = None
+) -> Answer:
     """Start the parts on a store of the demo's own, search, confirm, print the answer, stop the parts.
 
     Args:
@@ -34,12 +36,13 @@ def show_demo(settings: PartsSettings, root: Path, *, trials: int = TRIALS, work
         root: the checkout.
         trials: budget of the search.
         workers: how many to start.
+        console: where to print; default: stdout.
 
     Raises:
         PartFailed: a part has ended, or the study did not come to an answer.
     """
     own = own_settings(settings)
-    console = stdout_console()
+    console = console or stdout_console()
     with Parts(own, root) as parts, Client(own.url) as client:
         _print(console, _opening(own, trials))
         parts.start_all(workers)

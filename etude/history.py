@@ -38,6 +38,8 @@ __all__ = [
     "read_optuna",
 ]
 
+DIVERGED = "diverged"
+"""The error of a training of Étude's whose loss became infinite."""
 ROOM_BYTES = LARGEST_BODY_BYTES - 1024
 
 
@@ -230,9 +232,12 @@ def _optuna_row(study: str, trial: optuna.trial.FrozenTrial, horizon: Any) -> Pa
         values |= {"candidate": candidate}
     if horizon is not None:
         values |= {"horizon_steps": horizon}
+    source = f"{study}/{trial.number}"
+    if trial.user_attrs.get("error") == DIVERGED:  # as Étude writes it
+        return PastRow(source, values | {"value": float("nan")})
     if trial.state.name == "COMPLETE":
         values |= {"value": trial.value}
-    return PastRow(f"{study}/{trial.number}", values, _UNUSABLE.get(trial.state.name))
+    return PastRow(source, values, _UNUSABLE.get(trial.state.name))
 
 
 _UNUSABLE = {

@@ -80,9 +80,15 @@ class Places:
             place = self.columns.get(column, column)
             if is_place(place) and value is not None:
                 values[place] = value
-        if str(values.get("state", "complete")).lower() not in FULL:
-            raise UnmappedRow(f"its state is {values['state']}, so its value at the end is not known")
+        _check_state(values)
         return _past_trial(row.source, values, self.names)
+
+
+def _check_state(values: Mapping[str, Any]) -> None:
+    """Refuse what was not trained to its end; a training that diverged says all that it can."""
+    state, value = str(values.get("state", "complete")), values.get("value")
+    if state.lower() not in FULL and str(value) != "nan":
+        raise UnmappedRow(f"its state is {state}, so its value at the end is not known")
 
 
 def is_place(name: str) -> bool:

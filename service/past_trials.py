@@ -26,7 +26,7 @@ def take(store: Store, name: str, trials: Sequence[PastTrial]) -> list[HistoryIt
     """
     study = receiver(store, name)
     judged = [judge(study, trial) for trial in trials]
-    order = sorted(range(len(judged)), key=lambda place: _rank(study, judged[place].trial))
+    order = sorted(range(len(judged)), key=lambda place: rank(study, judged[place].trial))
     most = math.ceil(FIRST_SHARE * study.spec.budget.trials)
     kept = remember(store, study.study_id, [judged[place] for place in order], most_proposals=most)
     items = [
@@ -76,7 +76,7 @@ def _task_words(study: Receiver, task: TaskSpec) -> str:
     return "other parameters" if task.params != study.spec.task.params else f"version {task.version}"
 
 
-def _rank(study: Receiver, trial: PastTrial) -> tuple[bool, float]:
+def rank(study: Receiver, trial: PastTrial) -> tuple[bool, float]:
     """Sort past trials by value, the best first; those without one last. Equal ones keep their order."""
     value = trial.value
     if value is None or not math.isfinite(value):

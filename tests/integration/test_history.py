@@ -276,6 +276,9 @@ def test_a_study_of_etude_is_carried_to_another_by_csv_and_by_its_store(
 ) -> None:
     """What the one has trained becomes history of the other, without a mapping and each only once."""
     run(store, budget={"trials": 4})
+    step(store, live(store))
+    [diverged] = claim(SqlVerbs(store))
+    finish(SqlVerbs(store), diverged, value=None, state="failed", error="diverged")
     _train(store)
     run(store, name="next")
     etude = _command_line(str(api.base_url))
@@ -286,6 +289,8 @@ def test_a_study_of_etude_is_carried_to_another_by_csv_and_by_its_store(
 
     assert [item["becomes"] for item in by_csv + by_store] == ["history"] * 8
     assert [item["new"] for item in by_csv + by_store] == [True] * 4 + [False] * 4
+    values = [past["value"] for past in api.get("/v1/studies/next/history").json()["items"]]
+    assert values == [0.5, 0.5, 0.5, "nan"]
 
 
 def _command_line(url: str) -> Callable[..., list[dict[str, Any]]]:

@@ -124,7 +124,7 @@ def test_live_needs_a_terminal(etude: Etude) -> None:
 # Completion
 
 
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_is_given_its_script(etude: Etude, shell: str) -> None:
     """The script asks the program itself, by the variable that it knows."""
     result = etude("completion", shell)

@@ -152,6 +152,17 @@ def test_a_study_that_cannot_be_read_is_said(storage: str, study: str, why: str)
         read_optuna(storage, study)
 
 
+def test_a_training_that_diverged_is_told_by_its_value() -> None:
+    """It has failed, and all the same says something of its candidate; another failure does not."""
+    known = {"adamw.lr": 0.1, "schedule": "cosine", "state": "failed"}
+
+    diverged = Places().read(row(**known, value="nan"))
+
+    assert str(diverged.value) == "nan"
+    with pytest.raises(UnmappedRow, match="its state is failed"):
+        Places().read(row(**known, value=0.5))
+
+
 def test_looking_for_a_storage_makes_none(tmp_path: Path) -> None:
     """Optuna by itself would create the file and its tables."""
     with pytest.raises(UnreadablePast, match="there is no file"):
