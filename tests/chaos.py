@@ -32,6 +32,7 @@ from tests.studies import stock_trials
 LEASE_SECONDS = 3.0
 FEWEST_ENDED, MOST_ENDED = 4, 8
 """Trials that end between two kills, however long or short a time they take."""
+LAST_LINES = 30
 
 
 @dataclass
@@ -82,12 +83,16 @@ class Crowd:
         self.processes[place] = self._start(place)
 
     def died(self) -> list[str]:
-        """What ended by itself with an error."""
+        """What ended by itself with an error, with the end of its log."""
         return [
-            f"{' '.join(self.commands[place])}: {process.returncode}"
+            f"{' '.join(self.commands[place])}: {process.returncode}\n{self._tail(place)}"
             for place, process in enumerate(self.processes)
             if place not in self._gone and process.poll() not in (None, 0)
         ]
+
+    def _tail(self, place: int) -> str:
+        lines = (self.logs / f"{place}.log").read_text(errors="replace").splitlines()
+        return "\n".join(lines[-LAST_LINES:])
 
     def kill(self, place: int) -> None:
         """Kill -9 the process in this place for good."""
