@@ -24,7 +24,7 @@ from search_spaces.work import (
 
 from . import optuna_bridge
 from .engine import Store
-from .held import HELD_COLUMNS, answer_lost, as_time, held_rows, pack_held
+from .held import HELD_COLUMNS, answer_lost, as_time, held_rows, pack_held, still_there
 from .sharing import rooms_sql, shares_sql
 from .sql import Dialect, Write, statement, together
 from .states import CLAIMABLE_STUDY, ENDED_TRIAL, listed
@@ -282,7 +282,7 @@ def sweep_expired(store: Store, study_id: int | None = None) -> int:
     sql = f"""
         SELECT {HELD_COLUMNS}, {dialect.now} AS now FROM etude_proposals p
         WHERE p.state = 'leased' AND p.lease_expires_at < {dialect.now}
-          AND (CAST(:study AS bigint) IS NULL OR p.study_id = :study)
+          AND (CAST(:study AS bigint) IS NULL OR p.study_id = :study) {still_there(dialect)}
         ORDER BY p.id {dialect.lock_skip}"""
     with store.begin() as connection:
         expired = connection.execute(statement(sql), {"study": study_id}).all()

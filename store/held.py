@@ -20,8 +20,20 @@ def held_rows(dialect: Dialect) -> str:
         SELECT items.place, {HELD_COLUMNS}, {dialect.now} AS now
         FROM ({items}) items
         JOIN etude_proposals p ON p.study_name = items.study AND p.number = items.number
-        WHERE p.lease = items.lease OR p.ended_lease = items.lease
+        WHERE (p.lease = items.lease OR p.ended_lease = items.lease) {still_there(dialect)}
         {dialect.lock}"""
+
+
+def still_there(dialect: Dialect) -> str:
+    """A further condition on proposals `p` that are leased: their trial was not deleted by stock Optuna under us.
+
+    PostgreSQL deletes the proposal with its trial. SQLite does not, since it keeps foreign keys only on connections
+    that ask for it, and it gives the ids out again: a trial of that id may be a stranger's.
+    """
+    if dialect.name == "postgresql":
+        return ""
+    return """AND EXISTS (SELECT 1 FROM trials t JOIN studies o ON o.study_id = t.study_id
+            WHERE t.trial_id = p.trial_id AND o.study_name = p.study_name)"""
 
 
 def pack_held(dialect: Dialect, items: Sequence[Held]) -> str:

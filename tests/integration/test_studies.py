@@ -12,6 +12,7 @@ from search_spaces.problems import Conflict, LeasesInFlight, NameTaken, NotFound
 from search_spaces.results import Answer
 from search_spaces.space import resolve_space
 from search_spaces.study import BudgetSpec, resolve_study
+from search_spaces.work import ClaimedTrial, Held, ReleaseItem, ReleaseRequest, RenewRequest
 from store import Store
 from store.proposals import history, recent_history
 from store.studies import (
@@ -30,7 +31,18 @@ from store.studies import (
 )
 from store.trials import list_trials
 from store.verbs import SqlVerbs
-from tests.studies import OFFER, add_proposals, claim, finish, run_study, stock_storage, stock_trials, study_spec
+from tests.studies import (
+    OFFER,
+    add_proposals,
+    claim,
+    finish,
+    report,
+    report_item,
+    run_study,
+    stock_storage,
+    stock_trials,
+    study_spec,
+)
 
 
 def answer() -> Answer:
@@ -226,6 +238,34 @@ def test_nothing_is_claimed_of_a_study_that_stock_optuna_has_deleted(store: Stor
 
     assert [trial.study for trial in claimed] == ["other"]
     assert stock_trials(store.url, "stranger") == []
+
+
+def held(trial: ClaimedTrial) -> Held:
+    return Held(study=trial.study, number=trial.number, lease=trial.lease)
+
+
+def test_what_is_said_of_trials_that_stock_optuna_has_deleted_is_refused(store: Store) -> None:
+    """Before the coordinator has seen it: the lease is lost, and a stranger's trial of the same id is left alone."""
+    run_study(store)
+    add_proposals(store, count=4)
+    verbs = SqlVerbs(store)
+    reported, finished, renewed, released = claim(verbs, 4)
+
+    with stock_storage(store.url) as storage:
+        optuna.delete_study(study_name="mine", storage=storage)
+        stranger = optuna.create_study(study_name="stranger", storage=storage)
+        for _ in range(4):
+            stranger.ask()
+        answers = [
+            report(verbs, report_item(reported, (reported.rungs[0], 0.5)))[0],
+            finish(verbs, finished),
+            verbs.renew(RenewRequest(worker="w1", items=[held(renewed)])).items[0],
+            verbs.release(ReleaseRequest(worker="w1", items=[ReleaseItem(**held(released).model_dump())])).items[0],
+        ]
+
+        assert [(answer.accepted, answer.code) for answer in answers] == [(False, "lease_lost")] * 4
+        rows = optuna.load_study(study_name="stranger", storage=storage).trials
+        assert [(row.state.name, row.user_attrs, row.intermediate_values) for row in rows] == [("RUNNING", {}, {})] * 4
 
 
 def test_a_confirmation_that_stock_optuna_deletes_fails_its_study(store: Store) -> None:
