@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from store import Store, open_store
-from tests.postgres import Postgres
+from tests.postgres import Postgres, memory
 
 # Before torch is imported, here and in the processes of tests: several threads wait for one another at each of many
 # small operations, for ever so long where other processes want the cores too.
@@ -31,8 +31,9 @@ def _nothing_left_open() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """One PostgreSQL server for the session; it is never stopped in between, so it need not sync its files."""
-    server = Postgres(fsync="off")
+    """One PostgreSQL server for the session; it is never stopped in between, so nothing of it need outlive a crash."""
+    careless: dict[str, int | str] = {"fsync": "off", "full_page_writes": "off", "wal_level": "minimal"}
+    server = Postgres(memory(), max_wal_senders=0, **careless)
     yield server
     server.remove()
 
@@ -54,9 +55,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
+def postgres_url(postgres: Postgres) -> Iterator[str]:
     """An empty database on the session's PostgreSQL."""
-    return postgres.create_database(f"etude_{next(_numbers)}")
+    name = f"etude_{next(_numbers)}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture
@@ -74,12 +77,16 @@ def store_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An opened store with its tables and nothing in them, once on each kind of database."""
+    server: Postgres | None = None
+    name = f"etude_{next(_numbers)}"
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "etude.db")
         url = f"sqlite:///{tmp_path / 'etude.db'}"
     else:
-        server: Postgres = request.getfixturevalue("postgres")
-        url = server.create_database(f"etude_{next(_numbers)}", request.getfixturevalue("postgres_template"))
+        server = request.getfixturevalue("postgres")
+        url = server.create_database(name, request.getfixturevalue("postgres_template"))
     opened = open_store(url)
     yield opened
     opened.close()
+    if server is not None:
+        server.drop_database(name)

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
+ROOM_BYTES = 2 * 1024**3
+"""More than the databases of one session take at any moment."""
+
 
 def binaries() -> Path:
     """Find the folder with initdb and postgres: the system's, else those of the pgserver wheel."""
@@ -34,6 +37,12 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def memory() -> Path | None:
+    """Return the directory that is kept in memory, where it is there with room for some databases (Linux)."""
+    directory = Path("/dev/shm")
+    return directory if directory.is_dir() and shutil.disk_usage(directory).free >= ROOM_BYTES else None
 
 
 def unprivileged() -> dict[str, str | int]:
@@ -60,14 +69,14 @@ rm -rf "$1"
 class Postgres:
     """One server in a temporary folder; `stop` and `start` may be called again and again.
 
-    It ends with `remove`, or with the process that made it, however that one ends. `settings` go into
-    postgresql.conf.
+    It ends with `remove`, or with the process that made it, however that one ends. Its folder is in the directory
+    `inside` (default: that of temporary files); `settings` go into postgresql.conf.
     """
 
-    def __init__(self, **settings: int | str) -> None:
+    def __init__(self, inside: Path | None = None, **settings: int | str) -> None:
         self.bin = binaries()
         self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="etude-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="etude-pg-", dir=inside))
         self.data = self.folder / "data"
         self.who = unprivileged()
         if self.who:
@@ -118,11 +127,18 @@ class Postgres:
 
     def create_database(self, name: str, template: str = "template1") -> str:
         """Create a database as a copy of another and return its URL."""
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Remove a database, with the connections that it still has."""
+        self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _execute(self, command: str) -> None:
         engine = create_engine(self.url(), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+            connection.exec_driver_sql(command)
         engine.dispose()
-        return self.url(name)
 
     def remove(self) -> None:
         """Stop the server and remove its folder."""
