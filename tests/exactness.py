@@ -12,6 +12,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.work import ClaimedTask, ClaimedTrial
 from workers.engine import Attempt, Engine, TrainingState
 from workers.packing.pack import Pack
+from workers.packing.ways import Way
 from workers.tasks.digits import DigitsMlp
 from workers.training import Training
 
@@ -87,12 +88,14 @@ def updates(engine: Engine, count: int) -> None:
         engine.advance(interrupted)
 
 
-def one_update_apart(task: DigitsMlp, trials: Sequence[Attempt], *, steps: int, every: int) -> Iterator[float]:
+def one_update_apart(
+    task: DigitsMlp, trials: Sequence[Attempt], *, steps: int, every: int, way: Way
+) -> Iterator[float]:
     """Train a pack, and make every so many updates one of each trial alone, from the same state.
 
     Yields the relative difference of parameters after it, in the norm of each parameter's update and value.
     """
-    pack = Pack(task, len(trials), "by hand")
+    pack = Pack(task, len(trials), way)
     for one in trials:
         pack.enter(one)
     updates(pack, 1)

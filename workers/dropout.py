@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,19 @@ ALPHA = -1.7580993408473766
 """Where SELU ends on the left (Klambauer et al., arXiv:1706.02515): what alpha dropout puts for a dropped element."""
 
 
+@dataclass(frozen=True)
+class Draught:
+    """What a call of a layer draws, for each trial."""
+
+    call: int
+    """The layer's number, and how often it was called before in the step."""
+    level: int
+    """The probability to drop, in units of 1 / LEVELS."""
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
 class Rows:
     """The trials whose masks are drawn in one step, one row each, and how often each layer has been called in it."""
 
@@ -39,7 +53,28 @@ class Rows:
         places = {pair: place for place, pair in enumerate(self.distinct)}
         self.places = [places[pair] for pair in pairs]
         """For each row, its place in `distinct`."""
+        self.pairs = pairs
+        """(seed, step) of each row."""
         self._calls: dict[int, int] = {}
+
+    def part(self, chosen: slice) -> Rows:
+        """Return some of the trials, before their step's first call."""
+        return Rows(*zip(*self.pairs[chosen], strict=True))
+
+    def masks(self, draught: Draught) -> Tensor:
+        """Return what each row keeps, 1 or 0: (k, *shape), or (1, *shape) where all rows share one draw."""
+        device = draught.device
+        kept = np.empty((len(self.distinct), math.prod(draught.shape)), dtype=np.bool_)
+        for mask, (seed, step) in zip(kept, self.distinct, strict=True):
+            drawn = randomness.small_words(mask.size, Place(seed, step, randomness.DROPOUT, draught.call))
+            np.greater_equal(drawn, draught.level, out=mask)
+        # torch turns uint8 into float32 twenty times faster than bool.
+        masks = torch.from_numpy(kept.view(np.uint8))
+        # From pinned memory a GPU fetches them while it computes; a copy from other memory would wait for it.
+        masks = masks.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else masks.to(device)
+        masks = masks.to(draught.dtype).view(len(kept), *draught.shape)
+        few = 1 < len(kept) < len(self.places)
+        return masks[torch.tensor(self.places, device=device)] if few else masks
 
     def call(self, layer: int) -> int:
         """Return the layer's number for this call: a layer that is used twice in a step draws twice."""
@@ -48,7 +83,7 @@ class Rows:
         return layer + calls * MOST_LAYERS
 
 
-_rows: ContextVar[Rows] = ContextVar("rows")
+_rows: ContextVar[Rows | None] = ContextVar("rows", default=None)
 
 
 @contextmanager
@@ -57,11 +92,23 @@ def drawing(seeds: Sequence[int], steps: Sequence[int]) -> Iterator[None]:
 
     Enter it anew for every forward pass of a training step; the backward pass may be inside or outside.
     """
-    token = _rows.set(Rows(seeds, steps))
+    with drawing_for(Rows(seeds, steps)):
+        yield
+
+
+@contextmanager
+def drawing_for(rows: Rows | None) -> Iterator[None]:
+    """Draw the masks of these rows inside it: `drawing`, for rows that are made already."""
+    token = _rows.set(rows)
     try:
         yield
     finally:
         _rows.reset(token)
+
+
+def drawn_rows() -> Rows | None:
+    """Return the rows whose masks are drawn here."""
+    return _rows.get()
 
 
 def counted(model: nn.Module) -> nn.Module:
@@ -119,13 +166,14 @@ class CountedDropout(nn.Module):
 
     def _kept(self, x: Tensor) -> Tensor:
         """Draw 1 for what is kept and 0 for what is dropped, in float32 or better: half floats scale badly."""
-        rows = _rows.get(None)
+        rows = _rows.get()
         if rows is None:
             raise LookupError("nobody says whose dropout is drawn: train inside `drawing(seeds, steps)`")
-        draught = _Draught(rows, rows.call(self.layer), self._level(), torch.promote_types(x.dtype, torch.float32))
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        draught = Draught(rows.call(self.layer), self._level(), self._drawn_shape(x.shape), dtype, x.device)
         if len(rows.distinct) == 1:
-            return draught.draw(self._drawn_shape(x.shape), x.device)[0]
-        drawn: Tensor = _Draw.apply(x, self.row, draught, self._drawn_shape(x.shape))  # type: ignore[no-untyped-call]
+            return rows.masks(draught)[0]
+        drawn: Tensor = _Draw.apply(x, self.row, rows, draught)  # type: ignore[no-untyped-call]
         return drawn
 
 
@@ -176,36 +224,13 @@ KINDS: dict[type[nn.Module], type[CountedDropout]] = {
 """What takes the place of each of torch's layers; of a subclass nothing does: it may do something else."""
 
 
-class _Draught:
-    """One call's draw, but for its shape."""
-
-    def __init__(self, rows: Rows, layer: int, level: int, dtype: torch.dtype) -> None:
-        self.rows = rows
-        self._layer = layer
-        self._level = level
-        self._dtype = dtype
-
-    def draw(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
-        """Return the masks of the distinct rows: (distinct, *shape), 1 for kept and 0 for dropped."""
-        distinct = self.rows.distinct
-        kept = np.empty((len(distinct), math.prod(shape)), dtype=np.bool_)
-        for mask, (seed, step) in zip(kept, distinct, strict=True):
-            drawn = randomness.small_words(mask.size, Place(seed, step, randomness.DROPOUT, self._layer))
-            np.greater_equal(drawn, self._level, out=mask)
-        # torch turns uint8 into float32 twenty times faster than bool.
-        masks = torch.from_numpy(kept.view(np.uint8))
-        # From pinned memory a GPU fetches them while it computes; a copy from other memory would wait for it.
-        masks = masks.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else masks.to(device)
-        return masks.to(self._dtype).view(len(distinct), *shape)
-
-
 class _Draw(torch.autograd.Function):
     """The masks of rows that differ: to be had under vmap only."""
 
     @staticmethod
-    def forward(_x: Tensor, _row: Tensor, draught: _Draught, _shape: tuple[int, ...]) -> Tensor:
+    def forward(_x: Tensor, _row: Tensor, rows: Rows, _draught: Draught) -> Tensor:
         """Refuse: without vmap there is no telling whose mask is asked for."""
-        raise LookupError(f"{len(draught.rows.places)} trials draw, and neither input nor buffers are stacked")
+        raise LookupError(f"{len(rows.places)} trials draw, and neither input nor buffers are stacked")
 
     @staticmethod
     def setup_context(ctx: Any, _inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -218,12 +243,8 @@ class _Draw(torch.autograd.Function):
         return None, None, None, None
 
     @staticmethod
-    def vmap(
-        info: Any, _in_dims: Any, x: Tensor, _row: Tensor, draught: _Draught, shape: tuple[int, ...]
-    ) -> tuple[Tensor, int]:
+    def vmap(info: Any, _in_dims: Any, _x: Tensor, _row: Tensor, rows: Rows, draught: Draught) -> tuple[Tensor, int]:
         """Draw (k, *shape): for each row its own mask."""
-        places = draught.rows.places
-        if len(places) != info.batch_size:
-            raise LookupError(f"{len(places)} trials draw in a pack of {info.batch_size}")
-        masks = draught.draw(shape, x.device)
-        return (masks if len(masks) == len(places) else masks[torch.tensor(places, device=x.device)]), 0
+        if len(rows.places) != info.batch_size:
+            raise LookupError(f"{len(rows.places)} trials draw in a pack of {info.batch_size}")
+        return rows.masks(draught), 0

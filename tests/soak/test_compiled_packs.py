@@ -8,7 +8,8 @@ from torch import nn
 
 from tests.small_task import SmallTask
 from workers.packing.layout import Layout
-from workers.packing.ways import Batch, Computation, Stacked, pattern
+from workers.packing.stacked import Batch, Stacked
+from workers.packing.ways import Computation, pattern
 
 
 class WithoutDropout(SmallTask):

@@ -12,10 +12,12 @@ from search_spaces.candidate import Candidate
 from tests.exactness import LRS, DoubleDigits, attempt, attempts, one_update_apart
 from workers.engine import Attempt, Engine
 from workers.packing.pack import Pack
+from workers.packing.ways import Way
 from workers.solo import Solo
 from workers.tasks.digits import DigitsMlp
 from workers.training import Training
 
+SERVING: tuple[Way, ...] = ("by hand", "traced")
 STEPS = 204
 """Twelve epochs."""
 CHAOTIC = Candidate.model_validate(
@@ -24,20 +26,22 @@ CHAOTIC = Candidate.model_validate(
 """Two correct kernels differ by a factor in its loss after 200 steps."""
 
 
+@pytest.mark.parametrize("way", SERVING)
 @pytest.mark.parametrize(("task", "tolerance"), [(DigitsMlp, 1e-5), (DoubleDigits, 1e-12)])
-def test_every_tenth_step_of_two_hundred_is_the_step_alone(task: type[DigitsMlp], tolerance: float) -> None:
+def test_every_tenth_step_of_two_hundred_is_the_step_alone(task: type[DigitsMlp], tolerance: float, way: Way) -> None:
     """From one state, every vectorised optimizer: LRs equal, parameters within 1e-5 (1e-12 in float64)."""
-    apart = list(one_update_apart(task(), attempts(STEPS), steps=STEPS, every=10))
+    apart = list(one_update_apart(task(), attempts(STEPS), steps=STEPS, every=10, way=way))
 
     assert len(apart) >= 20 * 12 * 6
     assert max(apart) < tolerance
 
 
-def test_whole_curves_agree_where_the_candidate_is_not_chaotic() -> None:
+@pytest.mark.parametrize("way", SERVING)
+def test_whole_curves_agree_where_the_candidate_is_not_chaotic(way: Way) -> None:
     """Whoever moves less than 1e-3 when its start is moved by 1e-7 differs by less than 1e-3 when it is packed."""
     task = DigitsMlp()
     alone = _curves(Solo(task), attempts(STEPS))
-    packed = _curves(Pack(task, len(LRS), "by hand"), attempts(STEPS))
+    packed = _curves(Pack(task, len(LRS), way), attempts(STEPS))
     moved = _curves(Solo(task), [_moved(task, one) for one in attempts(STEPS)])
 
     calm = [number for number in alone if _apart(alone[number], moved[number]) < 1e-3]
@@ -46,12 +50,13 @@ def test_whole_curves_agree_where_the_candidate_is_not_chaotic() -> None:
     assert all(_apart(alone[number], packed[number]) < 1e-3 for number in calm)
 
 
-def test_what_a_chaotic_candidate_reaches_is_distributed_alike() -> None:
+@pytest.mark.parametrize("way", SERVING)
+def test_what_a_chaotic_candidate_reaches_is_distributed_alike(way: Way) -> None:
     """SGD at 0.3 over 20 seeds: losses at the end are of one distribution, packed and alone."""
     task = DigitsMlp()
     seeds = range(20)
     alone = _curves(Solo(task), [attempt(seed, CHAOTIC, STEPS, seed) for seed in seeds])
-    packed = _curves(Pack(task, 20, "by hand"), [attempt(seed, CHAOTIC, STEPS, seed) for seed in seeds])
+    packed = _curves(Pack(task, 20, way), [attempt(seed, CHAOTIC, STEPS, seed) for seed in seeds])
 
     reached = [[curves[seed][-1] for seed in sorted(curves)] for curves in (alone, packed)]
 

@@ -227,6 +227,7 @@ def _possible_ways(task: Task) -> Iterator[Way]:
         try:
             check_packing(task, way)
         except NotPackable as no:
+            log.info("%s, %s: %s", task.name, way, no)
             reason = no
         else:
             found = True

@@ -26,7 +26,8 @@ from .layout import Layout
 from .members import Entrance, Member
 from .optimizers import group_key
 from .stack import Row, Stack, sort_key
-from .ways import Batch, Computation, Way, pattern, stacked_batches
+from .stacked import Batch, stacked_batches
+from .ways import Computation, Way, pattern
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from .ways import Way
 
 log = logging.getLogger(__name__)
 
-MEASURED_BY = 1
+MEASURED_BY = 2
 """The version of how it is measured; a pick of another one is not used. Raise it with packs that became faster."""
 
 

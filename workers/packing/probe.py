@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from ..randomness import Place, reseed_torch
 from ..training import BEFORE_THE_FIRST_STEP
 from .layout import Layout, NotPackable
 from .members import held
-from .ways import Batch, Computation, Stacked, Way, pattern, stacked_batches
+from .stacked import Batch, Stacked, stacked_batches
+from .ways import Computation, Way, pattern
 
 TRIALS = 3
 SEED = 0
@@ -55,51 +57,67 @@ def _prepared(task: Task, way: Way, shown: Shown) -> _Probe:
     try:
         model = pattern(task, task.model(SEED)).double()
         layout = Layout(task, model)
-        batches = [shown(task.batch(step, SEED)) for step in _steps(task)]
     except RuntimeError as error:
         raise NotPackable(_said(error)) from error
-    return _Probe(task, model, layout, way, batches, shown)
+    return _Probe(task, model, layout, way, shown)
 
 
-def _steps(task: Task) -> list[int]:
-    """Return the steps that the trials are at: different ones, so that each has its own data and masks."""
-    return [0] * TRIALS if task.cohort or task.steps_per_epoch < TRIALS + 1 else list(range(TRIALS))
+Round = list[tuple[int, int]]
+"""(seed, step) of each trial: where they differ, each has its own data and masks."""
+
+
+def _rounds(task: Task, way: Way) -> list[Round]:
+    """Return where the trials are compared; what is recorded in one round has to be right in the others."""
+    few_steps = task.steps_per_epoch < TRIALS + 1
+    alike = [(SEED, 0)] * TRIALS
+    apart = [(SEED, place) for place in range(TRIALS)]
+    if way != "traced":
+        return [alike if task.cohort or few_steps else apart]
+    if task.cohort:
+        # A loader walks to the next batch soon, and to a far one slowly.
+        return [[(SEED, min(step, task.steps_per_epoch - 1))] * TRIALS for step in range(TRIALS)]
+    late = max(1, task.epochs - 1) * task.steps_per_epoch
+    if few_steps:
+        others = [[(SEED + place, at) for place in range(TRIALS)] for at in (0, late)]
+        return [alike, [(SEED + 1, late)] * TRIALS, *others]
+    return [
+        apart,
+        [(SEED + 1, late + 2), (SEED, late), (SEED + 2, late + 1)],
+        [(SEED, 1)] * TRIALS,
+        [(SEED + 1, late)] * TRIALS,
+    ]
 
 
 class _Probe:
     """Three trials of a task, alone and together."""
 
-    def __init__(
-        self,
-        task: Task,
-        model: nn.Module,
-        layout: Layout,
-        way: Way,
-        batches: Sequence[Any],
-        shown: Callable[[Any], Any],
-    ) -> None:
+    def __init__(self, task: Task, model: nn.Module, layout: Layout, way: Way, shown: Shown) -> None:
         self._task = task
         self._shown = shown
         self._layout = layout
-        self._batches = batches
-        self._steps = _steps(task)
+        self._rounds = _rounds(task, way)
         self._models = [_moved(copy.deepcopy(model), layout, trial) for trial in range(TRIALS)]
         self._computation = Computation(task, model, layout.names, way)
 
     def compare(self) -> None:
         """Raise NotPackable unless what is computed together is what is computed alone."""
+        for at in self._rounds:
+            self._compare_gradients(at)
+        if judged_by_examples(type(self._task)):
+            self._compare_metrics()
+
+    def _compare_gradients(self, at: Round) -> None:
+        batches = _attempted(lambda: [self._shown(self._task.batch(step, seed)) for seed, step in at])
         stacked = self._stacked()
-        together = _attempted(lambda: self._together(stacked))
+        together = _attempted(lambda: self._together(stacked, at, batches))
         # Alone comes second: it changes the buffers that the stack was copied from.
-        alone = [_attempted(lambda trial=trial: self._alone(trial)) for trial in range(TRIALS)]  # type: ignore[misc]
+        alone = [_attempted(partial(self._alone, *one)) for one in zip(self._models, at, batches, strict=True)]
         for place, one in enumerate(alone):
             self._check("the loss", [one[0]], [together[0][place]])
             self._check("the gradient", one[1], [gradient[place] for gradient in together[1]])
             own = dict(self._models[place].named_buffers())
             names = [name for name in stacked.buffers if name in own and own[name].is_floating_point()]
             self._check("a buffer", [own[name] for name in names], [stacked.buffers[name][place] for name in names])
-        if judged_by_examples(type(self._task)):
-            self._compare_metrics()
 
     def _stacked(self) -> Stacked:
         values = [held(model) for model in self._models]
@@ -107,18 +125,18 @@ class _Probe:
         others = [name for name in values[0] if name not in self._layout.names]
         return Stacked(parameters, {name: torch.stack([one[name].detach() for one in values]) for name in others})
 
-    def _together(self, stacked: Stacked) -> tuple[Tensor, Sequence[Tensor]]:
-        shared = len(set(self._steps)) == 1
-        data = self._batches[0] if shared else stacked_batches(self._batches)
-        with drawing([SEED] * TRIALS, self._steps):
+    def _together(self, stacked: Stacked, at: Round, batches: Sequence[Any]) -> tuple[Tensor, Sequence[Tensor]]:
+        shared = len(set(at)) == 1
+        data = batches[0] if shared else stacked_batches(batches)
+        with drawing(*zip(*at, strict=True)):
             return self._computation.gradients(stacked, Batch(data, is_shared=shared))
 
-    def _alone(self, trial: int) -> tuple[Tensor, Sequence[Tensor]]:
-        model = self._models[trial].train()
-        values = dict(model.named_parameters())
+    def _alone(self, model: nn.Module, at: tuple[int, int], batch: Any) -> tuple[Tensor, Sequence[Tensor]]:
+        values = dict(model.train().named_parameters())
         parameters = [values[name] for name in self._layout.names]
-        with drawing([SEED], [self._steps[trial]]):
-            loss = self._task.loss(model, self._batches[trial])
+        seed, step = at
+        with drawing([seed], [step]):
+            loss = self._task.loss(model, batch)
         return loss.detach(), torch.autograd.grad(loss, parameters)
 
     def _compare_metrics(self) -> None:

@@ -14,7 +14,8 @@ from search_spaces.optimizers import Optimizer
 
 from .layout import Layout, NotPackable
 from .optimizers import PackedOptimizer, group_key
-from .ways import Batch, Computation, Stacked
+from .stacked import Batch, Stacked
+from .ways import Computation
 
 
 @dataclass(frozen=True)

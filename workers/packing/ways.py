@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,34 +17,21 @@ from ..dropout import CountedDropout, counted
 from ..failures import is_out_of_memory
 from .batching import by_hand, chained
 from .layout import NotPackable
+from .stacked import Batch, Stacked
+from .traced import Traced
 
 log = logging.getLogger(__name__)
 
-Way = Literal["by hand", "forward", "gradient", "compiled"]
-WAYS: tuple[Way, ...] = ("by hand", "forward", "gradient")
-"""`by hand`: chains as batching.py computes them, the rest by vmap, one backward pass for all.
+Way = Literal["traced", "by hand", "forward", "gradient", "compiled"]
+WAYS: tuple[Way, ...] = ("traced", "by hand", "forward", "gradient")
+"""`traced`: what `by hand` does, recorded once and repeated, block by block; see traced.py.
+
+`by hand`: chains as batching.py computes them, the rest by vmap, one backward pass for all.
 
 `forward`: vmap over the forward pass, one backward pass for all. `gradient`: vmap over each trial's gradient, which
 serves where the batched forward pass has no backward (recurrent layers). Not among them is `compiled`: `gradient` by
 torch.compile, for whom tens of seconds at each new shape are worth it.
 """
-
-
-class Batch(NamedTuple):
-    """A batch for k trials."""
-
-    data: Any
-    """Tensors, or tuples, lists and dicts of them; stacked, their first dimension is the trial."""
-    is_shared: bool
-
-
-class Stacked(NamedTuple):
-    """What k trials' models hold."""
-
-    parameters: Sequence[Tensor]
-    """(k, *shape) each, in the order of the layout."""
-    buffers: Mapping[str, Tensor]
-    """(k, *shape) each, by name; a forward pass in training mode writes to them."""
 
 
 class _Objective(nn.Module):
@@ -73,7 +60,7 @@ class Computation:
             way: one of `WAYS`, or `compiled`.
 
         Raises:
-            NotPackable: compiled, a mask drawn in the first step would be that of all steps.
+            NotPackable: compiled, a mask drawn in the first step would be that of all steps; traced, it is no CPU.
         """
         self.way = way
         self._task = task
@@ -86,6 +73,9 @@ class Computation:
                 raise NotPackable("dropout cannot be compiled")
             self._gradients = {shared: CompiledOrNot(one) for shared, one in self._gradients.items()}
         self._losses = self._mapped(self._loss)
+        if way == "traced" and torch.device(task.device).type != "cpu":
+            raise NotPackable("what is recorded is for a CPU's caches")
+        self._traced = Traced(self._by_one_backward) if way == "traced" else None
         self._metrics = self._mapped(self._judged)
 
     def gradients(
@@ -101,6 +91,13 @@ class Computation:
                 list(stacked.parameters), dict(stacked.buffers), batch.data
             )
             return losses, grads
+        if self._traced is not None:
+            return self._traced.gradients(stacked, batch, places)
+        return self._by_one_backward(stacked, batch, places)
+
+    def _by_one_backward(
+        self, stacked: Stacked, batch: Batch, places: Sequence[Tensor]
+    ) -> tuple[Tensor, Sequence[Tensor]]:
         leaves = [parameter.detach().requires_grad_() for parameter in stacked.parameters]
         with torch.enable_grad():
             losses = self._call(self._losses[batch.is_shared], leaves, stacked.buffers, batch.data, places)
@@ -134,7 +131,7 @@ class Computation:
         data: Any,
         places: Sequence[Tensor] = (),
     ) -> Any:
-        if self.way != "by hand":
+        if self.way not in ("by hand", "traced"):
             return mapped(list(leaves), dict(buffers), data)
         with by_hand(leaves, places):
             return mapped(list(leaves), dict(buffers), data)
@@ -179,13 +176,3 @@ class CompiledOrNot:
 def pattern(task: Task, model: nn.Module) -> nn.Module:
     """Make a task's fresh model into what `Computation` calls, and what a pack's trials look like."""
     return chained(laid_out(task, counted(model)))
-
-
-def stacked_batches(batches: Sequence[Any]) -> Any:
-    """Stack batches of one structure, tensor by tensor: (k, *shape)."""
-    first = batches[0]
-    if isinstance(first, Tensor):
-        return torch.stack(list(batches))
-    if isinstance(first, dict):
-        return {name: stacked_batches([batch[name] for batch in batches]) for name in first}
-    return tuple(stacked_batches(parts) for parts in zip(*batches, strict=True))

@@ -106,10 +106,11 @@ def test_trials_of_different_seeds_and_steps_share_a_pack() -> None:
     assert apart(packed, alone) < 1e-5
 
 
-def test_a_trial_that_leaves_disturbs_nobody() -> None:
+@pytest.mark.parametrize("way", ["forward", "traced"])
+def test_a_trial_that_leaves_disturbs_nobody(way: Any) -> None:
     """Pruned at its first stop, a trial leaves; its neighbours' curves stay what they were, to the last bit."""
-    undisturbed = to_the_end(Pack(Judged(), 3, "forward"), *(attempt(n, CANDIDATES[n]) for n in (0, 2)))
-    pack = Pack(Judged(), 3, "forward")
+    undisturbed = to_the_end(Pack(Judged(), 3, way), *(attempt(n, CANDIDATES[n]) for n in (0, 2)))
+    pack = Pack(Judged(), 3, way)
     pruned = attempt(1, CANDIDATES[1])
     for one in (attempt(0, CANDIDATES[0]), pruned, attempt(2, CANDIDATES[2])):
         pack.enter(one)
@@ -144,12 +145,13 @@ def test_an_optimizer_without_a_vectorised_form_trains_aside() -> None:
     assert packed[1] == alone[1]
 
 
+@pytest.mark.parametrize("way", ["forward", "traced"])
 @pytest.mark.parametrize("schedule", [{"kind": "cosine"}, {"kind": "plateau", "factor": 0.5, "patience": 0.0}])
-def test_a_pack_resumes_to_the_bit(schedule: dict[str, Any]) -> None:
+def test_a_pack_resumes_to_the_bit(schedule: dict[str, Any], way: Any) -> None:
     """Interrupted between stops, saved, and gone on with in another pack: every later value is equal to the bit."""
     candidates = [candidate({"kind": "adamw"}, 0.002, schedule), candidate({"kind": "sgd"}, 0.02, schedule)]
-    whole = to_the_end(Pack(Judged(), 2, "forward"), *(attempt(n, one) for n, one in enumerate(candidates)))
-    first = Pack(Judged(), 2, "forward")
+    whole = to_the_end(Pack(Judged(), 2, way), *(attempt(n, one) for n, one in enumerate(candidates)))
+    first = Pack(Judged(), 2, way)
     trials = [attempt(n, one) for n, one in enumerate(candidates)]
     for one in trials:
         first.enter(one)
@@ -160,9 +162,7 @@ def test_a_pack_resumes_to_the_bit(schedule: dict[str, Any]) -> None:
     assert [one.steps_done for one in trials] == [37, 37]
 
     saved = [first.state(one) for one in trials]
-    rest = to_the_end(
-        Pack(Judged(), 2, "forward"), *(attempt(n, one, start=saved[n]) for n, one in enumerate(candidates))
-    )
+    rest = to_the_end(Pack(Judged(), 2, way), *(attempt(n, one, start=saved[n]) for n, one in enumerate(candidates)))
 
     assert rest == {n: [point for point in curve if point[0] > 37] for n, curve in whole.items()}
 
