@@ -155,12 +155,15 @@ def test_pages_of_trials_go_by_index(full: Store) -> None:
 
 
 def test_pages_by_state_and_counts_go_by_index(full: Store) -> None:
-    """The index of ended trials has them in order by state and counts them; of Optuna's rows only a count is read."""
-    plans = [
-        plans_of(full, lambda: list_trials(full, "mine", state="failed")),
-        plans_of(full, lambda: list_trials(full, "mine", state="complete", cursor=str(MANY // 2))),
-        plans_of(full, lambda: get_study(full, "mine")),
-    ]
+    """The index of ended trials has them in order by state and counts them; of Optuna's rows only a count is read.
 
-    assert ["etude_proposals_ended" in plan for plan in plans] == [True, True, True]
-    assert set(whole_scans("\n".join(plans))) <= {"trials"}
+    The few of a rare state may come by the index of all states as well: sorting them costs nothing.
+    """
+    rare = plans_of(full, lambda: list_trials(full, "mine", state="failed"))
+    common = plans_of(full, lambda: list_trials(full, "mine", state="complete", cursor=str(MANY // 2)))
+    counts = plans_of(full, lambda: get_study(full, "mine"))
+
+    assert "etude_proposals_ended" in rare or "etude_proposals_by_state" in rare
+    assert "etude_proposals_ended" in common
+    assert "etude_proposals_ended" in counts
+    assert set(whole_scans(rare + common + counts)) <= {"trials"}
