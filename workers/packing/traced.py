@@ -21,7 +21,7 @@ from .program import Program
 from .recording import Input, Recorder, Stage
 from .stacked import Batch, Stacked
 
-BLOCKS = (8, 4, 2, 1)
+BLOCKS = (16, 8, 4, 2, 1)
 """Trials of a block: the largest first, then what is left."""
 MOST_TRACES = 64
 """Of a task; batches of yet another form are computed as ever: where each has its own, nothing would be repeated."""

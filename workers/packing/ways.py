@@ -85,19 +85,20 @@ class Computation:
 
         `places`: like the parameters, where gradients are wanted. Some may be made there, the others are elsewhere.
         """
-        self._model.train()
+        if self._traced is not None:
+            return self._traced.gradients(stacked, batch, places)
         if self.way in ("gradient", "compiled"):
+            self._model.train()
             grads, losses = self._gradients[batch.is_shared](
                 list(stacked.parameters), dict(stacked.buffers), batch.data
             )
             return losses, grads
-        if self._traced is not None:
-            return self._traced.gradients(stacked, batch, places)
         return self._by_one_backward(stacked, batch, places)
 
     def _by_one_backward(
         self, stacked: Stacked, batch: Batch, places: Sequence[Tensor]
     ) -> tuple[Tensor, Sequence[Tensor]]:
+        self._model.train()
         leaves = [parameter.detach().requires_grad_() for parameter in stacked.parameters]
         with torch.enable_grad():
             losses = self._call(self._losses[batch.is_shared], leaves, stacked.buffers, batch.data, places)
