@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..training import BEFORE_THE_FIRST_STEP
 from .layout import Layout, NotPackable
 from .members import held
 from .stacked import Batch, Stacked, stacked_batches
+from .traced import leaves
 from .ways import Computation, Way, pattern
 
 TRIALS = 3
@@ -108,7 +109,7 @@ class _Probe:
 
     def _compare_gradients(self, at: Round) -> None:
         batches = _attempted(lambda: [self._shown(self._task.batch(step, seed)) for seed, step in at])
-        stacked = self._stacked()
+        stacked = self._stacked(self._models)
         together = _attempted(lambda: self._together(stacked, at, batches))
         # Alone comes second: it changes the buffers that the stack was copied from.
         alone = [_attempted(partial(self._alone, *one)) for one in zip(self._models, at, batches, strict=True)]
@@ -119,8 +120,8 @@ class _Probe:
             names = [name for name in stacked.buffers if name in own and own[name].is_floating_point()]
             self._check("a buffer", [own[name] for name in names], [stacked.buffers[name][place] for name in names])
 
-    def _stacked(self) -> Stacked:
-        values = [held(model) for model in self._models]
+    def _stacked(self, models: Sequence[nn.Module]) -> Stacked:
+        values = [held(model) for model in models]
         parameters = [torch.stack([one[name].detach() for one in values]) for name in self._layout.names]
         others = [name for name in values[0] if name not in self._layout.names]
         return Stacked(parameters, {name: torch.stack([one[name].detach() for one in values]) for name in others})
@@ -140,9 +141,14 @@ class _Probe:
         return loss.detach(), torch.autograd.grad(loss, parameters)
 
     def _compare_metrics(self) -> None:
-        data = self._shown(next(iter(self._task.examples("validation"))))
-        together = _attempted(lambda: self._computation.judged(self._stacked(), data))
-        for place, model in enumerate(self._models):
+        data = next(iter(self._task.examples("validation")))
+        self._compare_judgement(self._models, self._shown(data))
+        if self._computation.way == "traced":  # what was recorded is repeated for other values and examples
+            self._compare_judgement(self._models[::-1], self._shown(_turned(data)))
+
+    def _compare_judgement(self, models: Sequence[nn.Module], data: Any) -> None:
+        together = _attempted(lambda: self._computation.judged(self._stacked(models), data))
+        for place, model in enumerate(models):
             with torch.no_grad():
                 alone = self._task.metrics(model.eval(), data)
             for name, value in alone.items():
@@ -183,34 +189,26 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:300]
 
 
+def _mapped(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
+    """Return the batch with its tensors changed."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, dict):
+        return {name: _mapped(change, part) for name, part in batch.items()}
+    return tuple(_mapped(change, part) for part in batch) if isinstance(batch, tuple | list) else batch
+
+
 def _double(batch: Any) -> Any:
     """Return the batch with its real numbers in float64."""
-    if isinstance(batch, Tensor):
-        return batch.double() if batch.is_floating_point() else batch
-    if isinstance(batch, dict):
-        return {name: _double(part) for name, part in batch.items()}
-    return tuple(_double(part) for part in batch) if isinstance(batch, tuple | list) else batch
+    return _mapped(lambda tensor: tensor.double() if tensor.is_floating_point() else tensor, batch)
+
+
+def _turned(batch: Any) -> Any:
+    """Return the batch from its end: with other examples in front."""
+    return _mapped(lambda tensor: tensor.flip(0) if tensor.ndim else tensor, batch)
 
 
 def _few(batch: Any) -> Any:
     """Return a few examples in float64; the whole batch where its tensors do not agree on how many it has."""
-    counts = {len(tensor) if tensor.ndim else 0 for tensor in _tensors(batch)}
-    return _double(_first(batch, FEW) if len(counts) == 1 and min(counts) > FEW else batch)
-
-
-def _tensors(batch: Any) -> Iterator[Tensor]:
-    """Yield the tensors of a batch."""
-    if isinstance(batch, Tensor):
-        yield batch
-    elif isinstance(batch, dict | tuple | list):
-        for part in batch.values() if isinstance(batch, dict) else batch:
-            yield from _tensors(part)
-
-
-def _first(batch: Any, count: int) -> Any:
-    """Return the first rows of every tensor of a batch."""
-    if isinstance(batch, Tensor):
-        return batch[:count]
-    if isinstance(batch, dict):
-        return {name: _first(part, count) for name, part in batch.items()}
-    return tuple(_first(part, count) for part in batch) if isinstance(batch, tuple | list) else batch
+    counts = {len(tensor) if tensor.ndim else 0 for tensor in leaves(batch)}
+    return _double(_mapped(lambda tensor: tensor[:FEW], batch) if len(counts) == 1 and min(counts) > FEW else batch)

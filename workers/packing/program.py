@@ -44,7 +44,7 @@ class Program:
         self._constants = [node.meta["value"] for node in constants]
         self._places = _made(stages, Stage.PLACE, _inputs(stages, Stage.PLACE), places)
         self._prepared = _made(stages, Stage.SHARED, [*constants, *_inputs(stages, Stage.SHARED)], shared)
-        self._body = _made(stages, Stage.BODY, [*constants, *places, *shared], [output.args[0]])
+        self._body = _made(stages, Stage.BODY, [*constants, *places, *shared], output.args[0])
 
     def places(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return views of tensors that stay where they are: the inputs of stage PLACE, in their order."""
@@ -54,9 +54,9 @@ class Program:
         """Return what a batch gives: the inputs of stage SHARED, in their order."""
         return self._prepared(*self._constants, *inputs, *self._outside)
 
-    def __call__(self, places: tuple[Tensor, ...], prepared: tuple[Tensor, ...]) -> Tensor:
-        """Do the rest for what `places` and `prepared` gave, and return the result."""
-        return self._body(*places, *prepared)[0]
+    def __call__(self, places: tuple[Tensor, ...], prepared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Do the rest for what `places` and `prepared` gave, and return the results."""
+        return self._body(*places, *prepared)
 
 
 Stages = dict[fx.Node, Stage]

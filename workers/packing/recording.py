@@ -91,9 +91,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._name(node, made)
         return made
 
-    def finish(self, returned: Tensor) -> fx.Graph:
-        """Return the graph of what was done, whose result is this tensor."""
-        self.graph.output(self._noted(returned))
+    def finish(self, returned: Sequence[Tensor]) -> fx.Graph:
+        """Return the graph of what was done, whose results are these tensors."""
+        self.graph.output(self._noted(tuple(returned)))
         return self.graph
 
     def _noted(self, given: Any) -> Any:

@@ -28,6 +28,8 @@ MOST_TRACES = 64
 
 Ordinary = Callable[[Stacked, Batch, Sequence[Tensor]], tuple[Tensor, Sequence[Tensor]]]
 """Returns losses (k,) and gradients, some of them where they are wanted."""
+Judge = Callable[[Stacked, Any], dict[str, Tensor]]
+"""Returns metrics by name, (k,) each."""
 
 
 class Block:
@@ -40,33 +42,36 @@ class Block:
         buffers = {name: buffer[rows] for name, buffer in stacked.buffers.items()}
         self.stacked = Stacked([parameter[rows] for parameter in stacked.parameters], buffers)
         self.gradients = [gradient[rows] for gradient in gradients]
+        self.strides = tuple(one.stride() for one in (*self.held, *self.gradients))
+        """They are part of what is recorded."""
         self.bound: dict[Trace, tuple[Tensor, ...]] = {}
         """What a trace's program makes of its places."""
 
     @property
-    def places(self) -> list[Tensor]:
-        """Everything that stays where it is."""
-        return [*self.stacked.parameters, *self.stacked.buffers.values(), *self.gradients]
+    def held(self) -> list[Tensor]:
+        """What its models hold; it stays where it is."""
+        return [*self.stacked.parameters, *self.stacked.buffers.values()]
 
 
 class Trace:
     """A block's computation for batches of one form."""
 
-    def __init__(self, program: Program, draughts: Sequence[Draught]) -> None:
-        """Take a program, and the masks that it wants beside the batch."""
+    def __init__(self, program: Program, draughts: Sequence[Draught] = (), names: Sequence[str] = ()) -> None:
+        """Take a program, the masks that it wants beside the batch, and what its results are called."""
+        self.names = names
         self._program = program
         self._draughts = draughts
-
-    def gradients(self, block: Block, prepared: tuple[Tensor, ...]) -> Tensor:
-        """Make a block's gradients where they are wanted, and return its losses (k,)."""
-        if self not in block.bound:
-            block.bound[self] = self._program.places(block.places)
-        return self._program(block.bound[self], prepared)
 
     def prepared(self, batch: Batch, rows: Rows | None) -> tuple[Tensor, ...]:
         """Return what the batch and the masks of these rows give."""
         masks = [] if rows is None else [rows.masks(draught) for draught in self._draughts]
         return self._program.prepared([*leaves(batch.data), *masks])
+
+    def __call__(self, block: Block, prepared: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Repeat it for a block, and return its results, (k,) each; gradients go where they are wanted."""
+        if self not in block.bound:
+            block.bound[self] = self._program.places([*block.held, *block.gradients])
+        return self._program(block.bound[self], prepared)
 
 
 class _NotedRows(Rows):
@@ -89,15 +94,14 @@ class _NotedRows(Rows):
 class Traced:
     """A task's losses and gradients, block by block."""
 
-    def __init__(self, ordinary: Ordinary) -> None:
-        """Repeat what this computes."""
+    def __init__(self, ordinary: Ordinary, judge: Judge) -> None:
+        """Repeat what these compute."""
         self._ordinary = ordinary
+        self._judge = judge
         self._traces: dict[Hashable, Trace] = {}
         self._stacked: Stacked | None = None
         self._places: Sequence[Tensor] = ()
         self._gradients: Sequence[Tensor] = ()
-        self._strides: list[tuple[int, ...]] = []
-        """Of what a pack holds: they are part of what was recorded."""
         self._blocks: list[Block] = []
         """Of the pack that came last."""
 
@@ -114,22 +118,39 @@ class Traced:
         losses = [self._losses(block, form, ready) for block in self._blocks]
         return torch.cat(losses), self._gradients
 
+    def judged(self, stacked: Stacked, data: Any) -> dict[str, Tensor]:
+        """Return every metric of all trials over one batch, (k,) each: `Computation.judged`.
+
+        Raises:
+            NotPackable: something in it cannot be repeated.
+        """
+        form, ready = _form(data, 0), _Ready(Batch(data, is_shared=True), None)
+        blocks = [Block(stacked, (), rows) for rows in _covered(len(stacked.parameters[0]))]
+        found = [self._metrics(block, form, ready) for block in blocks]
+        return {name: torch.cat([metrics[name] for metrics in found]) for name in found[0]}
+
+    def _metrics(self, block: Block, form: Hashable, ready: _Ready) -> dict[str, Tensor]:
+        batch, _ = ready.of(block)
+        key = "judged", block.size, block.strides, form
+        trace = self._traces.get(key)
+        if trace is not None:
+            return dict(zip(trace.names, trace(block, ready.prepared(trace, batch, None)), strict=True))
+        if len(self._traces) >= MOST_TRACES:
+            return self._judge(block.stacked, batch.data)
+        self._traces[key], metrics = recorded_judgement(self._judge, block, batch.data)
+        return metrics
+
     def _cut(self, stacked: Stacked, places: Sequence[Tensor]) -> None:
         self._stacked, self._places = stacked, places
         self._gradients = places or [torch.empty_like(parameter) for parameter in stacked.parameters]
-        strides = [
-            parameter.stride() for parameter in (*stacked.parameters, *stacked.buffers.values(), *self._gradients)
-        ]
-        if strides != self._strides:
-            self._traces, self._strides = {}, strides
         self._blocks = [Block(stacked, self._gradients, rows) for rows in _covered(len(stacked.parameters[0]))]
 
     def _losses(self, block: Block, form: Hashable, ready: _Ready) -> Tensor:
         batch, rows = ready.of(block)
-        key = block.size, form, batch.is_shared, rows is None or len(rows.distinct) == 1
+        key = block.size, block.strides, form, batch.is_shared, rows is None or len(rows.distinct) == 1
         trace = self._traces.get(key)
         if trace is not None:
-            return trace.gradients(block, ready.prepared(trace, batch, rows))
+            return trace(block, ready.prepared(trace, batch, rows))[0]
         if len(self._traces) >= MOST_TRACES:
             with drawing_for(None if rows is None else rows.part(slice(None))):
                 return in_place(self._ordinary, block, batch)
@@ -169,12 +190,28 @@ def recorded(ordinary: Ordinary, block: Block, batch: Batch, rows: Rows | None) 
     Raises:
         NotPackable: something in it cannot be repeated.
     """
-    places = [Input(one, Stage.PLACE) for one in block.places]
-    recorder = Recorder([*places, *(Input(one, Stage.SHARED) for one in leaves(batch.data))])
+    recorder = Recorder(_inputs(block, batch.data))
     noted = None if rows is None else _NotedRows(rows, recorder)
     with recorder, drawing_for(noted):
         losses = in_place(ordinary, block, batch)
-    return Trace(Program(recorder.finish(losses)), [] if noted is None else noted.draughts), losses
+    return Trace(Program(recorder.finish([losses])), [] if noted is None else noted.draughts), losses
+
+
+def recorded_judgement(judge: Judge, block: Block, data: Any) -> tuple[Trace, dict[str, Tensor]]:
+    """Compute a block's metrics, and return how with them.
+
+    Raises:
+        NotPackable: something in it cannot be repeated.
+    """
+    recorder = Recorder(_inputs(block, data))
+    with recorder:
+        metrics = judge(block.stacked, data)
+    return Trace(Program(recorder.finish(list(metrics.values()))), names=list(metrics)), metrics
+
+
+def _inputs(block: Block, data: Any) -> list[Input]:
+    places = [Input(one, Stage.PLACE) for one in (*block.held, *block.gradients)]
+    return [*places, *(Input(one, Stage.SHARED) for one in leaves(data))]
 
 
 def in_place(ordinary: Ordinary, block: Block, batch: Batch) -> Tensor:

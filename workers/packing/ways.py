@@ -75,7 +75,7 @@ class Computation:
         self._losses = self._mapped(self._loss)
         if way == "traced" and torch.device(task.device).type != "cpu":
             raise NotPackable("what is recorded is for a CPU's caches")
-        self._traced = Traced(self._by_one_backward) if way == "traced" else None
+        self._traced = Traced(self._by_one_backward, self._judged_by_one) if way == "traced" else None
         self._metrics = self._mapped(self._judged)
 
     def gradients(
@@ -108,6 +108,11 @@ class Computation:
     @torch.no_grad()
     def judged(self, stacked: Stacked, data: Any) -> dict[str, Tensor]:
         """Return every metric's mean over one batch that all trials share: (k,) each."""
+        if self._traced is not None:
+            return self._traced.judged(stacked, data)
+        return self._judged_by_one(stacked, data)
+
+    def _judged_by_one(self, stacked: Stacked, data: Any) -> dict[str, Tensor]:
         self._model.eval()
         found: dict[str, Tensor] = self._call(self._metrics[True], stacked.parameters, stacked.buffers, data)
         return found

@@ -282,3 +282,43 @@ def test_a_plain_cross_entropy_is_written_out(monkeypatch: pytest.MonkeyPatch) -
     expected = torch.stack([functional.cross_entropy(one, labels) for one in logits])
     assert calls == [1]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+class Judged(SmallTask):
+    """The small task, judged batch by batch."""
+
+    evaluate = SmallTask.__mro__[1].evaluate  # type: ignore[attr-defined]
+
+    def examples(self, split: str) -> list[Any]:
+        return [self.batch(1000 + part, len(split)) for part in range(3)]
+
+    def metrics(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return {"loss": self.loss(model, batch), "weight": (model(batch[0]) - batch[1]).abs().max()}
+
+
+class JudgedByNumpy(Judged):
+    def metrics(self, model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        return {"loss": self.loss(model, batch), "weight": model(batch[0]).mean() * float(batch[1].numpy()[0, 0])}
+
+
+@pytest.mark.parametrize("most", [traced.MOST_TRACES, 1])
+def test_metrics_are_repeated_as_they_are_computed(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 35 trials and of some of them, on every batch of a split: as by hand, also beyond the most traces."""
+    monkeypatch.setattr(traced, "MOST_TRACES", most)
+    recorded, ordinary = (Pack(Judged(), 35, way) for way in ("traced", "by hand"))  # type: ignore[arg-type]
+    some = Stacked([parameter[3:6].clone() for parameter in ordinary.stacked.parameters], {})
+    some = some._replace(buffers={name: one[3:6].clone() for name, one in ordinary.stacked.buffers.items()})
+
+    for stacked in (ordinary.stacked, some, ordinary.stacked):
+        found, expected = (one.computation.metrics(stacked, "validation") for one in (recorded, ordinary))
+        assert found.keys() == expected.keys() == {"loss", "weight"}
+        for name in expected:
+            assert found[name] == pytest.approx(expected[name], rel=1e-6)
+
+
+def test_metrics_that_python_takes_part_in_are_not_recorded() -> None:
+    """A number of the examples that went through numpy is right by hand, and would be that of the first batch."""
+    check_packing(JudgedByNumpy(), "by hand")
+
+    with pytest.raises(NotPackable, match="the metric weight of a trial differs"):
+        check_packing(JudgedByNumpy(), "traced")
