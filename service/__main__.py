@@ -109,7 +109,9 @@ def _coordinate(settings: Settings, stop: threading.Event) -> int:
     from store import open_store
 
     from .coordinator import Coordinator
+    from .priority import give_way
 
+    give_way()  # it draws ahead of demand; an answer that waits for a draw comes tenths of a second late
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
     try:
         Coordinator(store).work(stop)
