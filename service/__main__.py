@@ -41,11 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = _settings(options)
     except ValidationError as error:
         return _say_wrong_settings(error)
-    stop = threading.Event()
+    stop, news = threading.Event(), threading.Event()
     if options.with_parent:
-        _stop_with_parent()
+        _stop_with_parent(news)
     try:
-        return _run(options.only, settings, stop)
+        return _run(options.only, settings, stop, news)
     except (Problem, OSError) as error:
         sys.stderr.write(f"etude: {error}\n")
         return START_FAILED
@@ -73,28 +73,29 @@ def _say_wrong_settings(error: ValidationError) -> int:
     return WRONG_SETTINGS
 
 
-def _stop_with_parent() -> None:
+def _stop_with_parent(news: threading.Event) -> None:
     from .supervision import stop_with_parent
 
     # A signal, so that a server that waits for connections hears of it too.
-    stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM), hear=news.set)
 
 
-def _run(part: str | None, settings: Settings, stop: threading.Event) -> int:
+def _run(part: str | None, settings: Settings, stop: threading.Event, news: threading.Event) -> int:
     if part == "clock":
         sys.stderr.write("etude: recurrences are not part of this version, so there is no clock to run\n")
         return NOT_IN_THIS_VERSION
-    _listen(stop)
+    _listen(stop, news)
     if part == "coordinator":
-        return _coordinate(settings, stop)
+        return _coordinate(settings, stop, news)
     if part == "dashboard":
         return _show_dashboard(settings, stop)
     return _serve(settings, with_coordinator=part is None)
 
 
-def _listen(stop: threading.Event) -> None:
+def _listen(stop: threading.Event, news: threading.Event) -> None:
     def hear(_number: int, _frame: FrameType | None) -> None:
         stop.set()
+        news.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hear)
@@ -105,7 +106,7 @@ def _say_ready(text: str) -> None:
     sys.stdout.flush()
 
 
-def _coordinate(settings: Settings, stop: threading.Event) -> int:
+def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event) -> int:
     from store import open_store
 
     from .coordinator import Coordinator
@@ -114,7 +115,7 @@ def _coordinate(settings: Settings, stop: threading.Event) -> int:
     give_way()  # it draws ahead of demand; an answer that waits for a draw comes tenths of a second late
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
     try:
-        Coordinator(store).work(stop)
+        Coordinator(store).work(stop, news)
     finally:
         store.close()
     return 0

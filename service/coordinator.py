@@ -41,8 +41,11 @@ class Coordinator:
         self.owner = owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._swept_at = float("-inf")
 
-    def work(self, stop: threading.Event) -> None:
-        """Work until `stop` is set, through outages of the store; then give the studies up."""
+    def work(self, stop: threading.Event, news: threading.Event | None = None) -> None:
+        """Work until `stop` is set, through outages of the store; then give the studies up.
+
+        `news` ends a pause: a study was submitted or changed. Whoever sets `stop` sets it as well.
+        """
         pause = BUSY_SECONDS
         while not stop.is_set():
             try:
@@ -52,7 +55,9 @@ class Coordinator:
                 pause = min(max(2 * pause, FIRST_OUTAGE_SECONDS), OUTAGE_SECONDS)
             else:
                 pause = BUSY_SECONDS if changed else min(IDLE_GROWTH * pause, IDLE_SECONDS)
-            stop.wait(pause)
+            if (news or stop).wait(pause) and news is not None:
+                news.clear()
+                pause = BUSY_SECONDS
         self._give_up()
 
     def round(self, stop: threading.Event | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Path, Query, Request
@@ -9,7 +10,9 @@ from fastapi import Depends, Path, Query, Request
 from store import Store
 from store.verbs import SqlVerbs
 
-# These two only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
+from .supervision import Supervised
+
+# These only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
 # two switches in every request.
 
 
@@ -21,8 +24,19 @@ async def _verbs(request: Request) -> SqlVerbs:
     return cast(SqlVerbs, request.app.state.verbs)
 
 
+async def _nudge(request: Request) -> Callable[[], None]:
+    coordinator = cast(Supervised | None, request.app.state.coordinator)
+    return coordinator.nudge if coordinator is not None else _nobody
+
+
+def _nobody() -> None:
+    """A coordinator that is not kept by this process looks by itself."""
+
+
 StoreOf = Annotated[Store, Depends(_store)]
 VerbsOf = Annotated[SqlVerbs, Depends(_verbs)]
+Nudge = Annotated[Callable[[], None], Depends(_nudge)]
+"""Tells the coordinator that there is something to do."""
 StudyName = Annotated[str, Path(description="Name of the study", max_length=80)]
 Number = Annotated[int, Path(ge=0, le=2**31 - 1, description="Number of the trial in its Optuna study")]
 Limit = Annotated[int, Query(ge=1, le=500, description="Items of a page")]

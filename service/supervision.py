@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -26,8 +27,8 @@ STOP_SECONDS = 15.0
 class Supervised:
     """Keeps one command running in a child process from `start` to `stop`.
 
-    The child's standard input is a pipe that nobody writes to: it ends when this process does, however it ends, and
-    the child takes that as its signal to stop (`stop_with_parent`).
+    The child's standard input is a pipe that ends when this process does, however it ends, and the child takes that as
+    its signal to stop (`stop_with_parent`). What is written to it means no more than that there is news (`nudge`).
     """
 
     def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
@@ -56,6 +57,14 @@ class Supervised:
             return f"the {name} has ended {ends} times in a row"
         return None
 
+    def nudge(self) -> None:
+        """Tell the child that there is news; one that is down or behind finds it by itself."""
+        with self._lock:
+            child = self._child
+            if child is not None and child.stdin is not None and not child.stdin.closed:
+                with contextlib.suppress(OSError):
+                    os.write(child.stdin.fileno(), b"\n")
+
     def stop(self) -> None:
         """End the child gracefully and wait until it is gone; after 15 s it is killed."""
         with self._lock:
@@ -63,21 +72,24 @@ class Supervised:
             child = self._child
         if child is None:
             return
-        if child.stdin is not None:
-            child.stdin.close()
+        self._close(child)
         try:
             child.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
 
+    def _close(self, child: subprocess.Popen[bytes]) -> None:
+        with self._lock:  # `nudge` writes to it
+            if child.stdin is not None:
+                child.stdin.close()
+
     def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         child = self._child
         while child is not None:
             code = child.wait()
-            if child.stdin is not None:
-                child.stdin.close()
+            self._close(child)
             if self._stopping.is_set():
                 return
             steady = time.monotonic() - self._started_at > STEADY_SECONDS
@@ -96,6 +108,8 @@ class Supervised:
             self._child = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
             )
+            assert self._child.stdin is not None
+            os.set_blocking(self._child.stdin.fileno(), False)  # a child that hangs must not hang an answer
             self._started_at = time.monotonic()
             return self._child
 
@@ -105,14 +119,20 @@ def command_for(part: str) -> list[str]:
     return [sys.executable, "-m", "service", "--with-parent", "--only", part]
 
 
-def stop_with_parent(stop: Callable[[], None], stream: IO[bytes] | None = None) -> None:
-    """Call `stop` once the parent's end of `stream` (standard input) is closed; leave after 15 s at the latest."""
+def stop_with_parent(
+    stop: Callable[[], None], stream: IO[bytes] | None = None, *, hear: Callable[[], None] | None = None
+) -> None:
+    """Call `stop` once the parent's end of `stream` (standard input) is closed; leave after 15 s at the latest.
+
+    Until then `hear` is called whenever the parent nudges.
+    """
     source = stream or sys.stdin.buffer
 
     def watch() -> None:
         # Not through the buffer: the interpreter cannot end while a thread holds its lock.
         while os.read(source.fileno(), 4096):
-            pass
+            if hear is not None:
+                hear()
         stop()
         # The store bears an end at any moment; a part that hangs must not outlive its parent.
         last = threading.Timer(STOP_SECONDS, os._exit, args=(1,))

@@ -84,6 +84,7 @@ def submit_study(
     written: WrittenStudy,
     response: Response,
     store: deps.StoreOf,
+    nudge: deps.Nudge,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
 ) -> StudyView | StudyPlan:
@@ -98,6 +99,7 @@ def submit_study(
     if view is None:
         resolved, space = resolve_submission(spec, known) or (None, None)
         view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
+        nudge()
     response.headers["Location"] = f"/v1/studies/{view.name}"
     return view
 
@@ -155,8 +157,14 @@ def show_study(name: deps.StudyName, store: deps.StoreOf) -> StudyView:
 
 
 @router.patch("/{name}")
-def change_study(name: deps.StudyName, change: StudyChange, store: deps.StoreOf) -> StudyView:
+def change_study(name: deps.StudyName, change: StudyChange, store: deps.StoreOf, nudge: deps.Nudge) -> StudyView:
     """Pause, resume or stop a study, extend its budget, or set its priority: one of them a request."""
+    view = _changed(store, name, change)
+    nudge()
+    return view
+
+
+def _changed(store: Store, name: str, change: StudyChange) -> StudyView:
     given = change.model_fields_set - {"reason"}
     if len(given) != 1 or getattr(change, next(iter(given))) is None:
         raise InvalidSpec("give one of state, budget and priority")

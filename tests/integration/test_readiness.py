@@ -42,3 +42,20 @@ def test_a_service_that_keeps_no_coordinator_needs_none(store: Store) -> None:
     client = TestClient(create_app(store, Settings()))
 
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_submission_and_a_change_nudge_the_coordinator(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It need not wait for its next look; what is refused nudges nobody."""
+    nudges: list[str] = []
+    monkeypatch.setattr(Supervised, "nudge", lambda _: nudges.append("nudged"))
+    client = TestClient(create_app(store, Settings(), Supervised(["coordinator"], {})))
+    body = {"name": "mine", "task": {"name": "nobodys"}}
+
+    made = client.post("/v1/studies", json=body)
+    after_submission = len(nudges)
+    refused = client.post("/v1/studies", json=body)
+    after_refusal = len(nudges)
+    changed = client.patch("/v1/studies/mine", json={"priority": 3})
+
+    assert (made.status_code, refused.status_code, changed.status_code) == (201, 409, 200)
+    assert (after_submission, after_refusal, len(nudges)) == (1, 1, 2)

@@ -106,6 +106,26 @@ def test_idle_rounds_come_less_and_less_often(steps: list[str], monkeypatch: pyt
     assert steps == ["disowned"]
 
 
+def test_news_end_a_pause(monkeypatch: pytest.MonkeyPatch, steps: list[str]) -> None:
+    """A coordinator that would rest for minutes looks again at once when it is nudged, and ends when it is to stop."""
+    looked = threading.Semaphore(0)
+    monkeypatch.setattr(module, "BUSY_SECONDS", 600.0)
+    monkeypatch.setattr(module, "own", lambda *_: looked.release() or [])
+    stop, news = threading.Event(), threading.Event()
+    thread = threading.Thread(target=Coordinator(NO_STORE).work, args=(stop, news))
+    thread.start()
+
+    assert looked.acquire(timeout=30)
+    news.set()
+    assert looked.acquire(timeout=30)
+    stop.set()
+    news.set()
+    thread.join(30)
+
+    assert not thread.is_alive()
+    assert steps == ["disowned"]
+
+
 def test_an_outage_in_a_step_ends_the_round(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The store being away is no defect of the study: the round is given up and the loop waits."""
 

@@ -67,6 +67,34 @@ def test_a_child_that_keeps_ending_is_trouble_even_while_it_runs(
     assert len(running) <= 4
 
 
+HEARING = """
+import pathlib, sys, threading
+from service.supervision import stop_with_parent
+heard, ended = threading.Event(), threading.Event()
+stop_with_parent(ended.set, hear=heard.set)
+pathlib.Path(sys.argv[1]).write_text("ready")
+heard.wait()
+pathlib.Path(sys.argv[1]).write_text("heard")
+ended.wait()
+"""
+
+
+def test_a_nudge_reaches_the_child_and_nobody_else(tmp_path: Path) -> None:
+    """What the child hears is that there is news; a child that is down is not missed."""
+    told = tmp_path / "told"
+    child = Supervised([sys.executable, "-c", HEARING, str(told)], {"PYTHONPATH": str(ROOT)})
+
+    child.nudge()
+    child.start()
+    wait_until(lambda: told.exists() and told.read_text() == "ready")
+    child.nudge()
+    wait_until(lambda: told.read_text() == "heard")
+    child.stop()
+    child.nudge()
+
+    assert "is not running" in (child.trouble() or "")
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for at most 30 s."""
     give_up = time.monotonic() + 30
