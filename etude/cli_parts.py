@@ -106,7 +106,7 @@ def task() -> None:
 def check_task(arguments: tuple[str, ...]) -> None:
     """Run one short trial of the task PACKAGE.MODULE:CLASS and say in words what is wrong; then exit status 1.
 
-    ARGUMENTS are those of `python -m workers.checking`: --params JSON, --device.
+    ARGUMENTS are those of `python -m workers.checking`: --params JSON, --device, --json.
     """
     _become("workers.checking", *arguments)
 

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -178,27 +178,55 @@ def _described(loss: Any) -> str:
     return f"one of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
 
 
+def _params(text: str) -> dict[str, Any]:
+    try:
+        params = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from error
+    if not isinstance(params, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object, such as {{"hidden": 16}}')
+    return params
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check a task and print what was found; 0 where nothing is wrong."""
     parser = argparse.ArgumentParser(prog="etude task check", description=__doc__)
     parser.add_argument("task", metavar="package.module:Class")
-    parser.add_argument("--params", type=json.loads, default={}, metavar="JSON", help="the task's parameters")
+    parser.add_argument("--params", type=_params, default={}, metavar="JSON", help="the task's parameters")
     parser.add_argument("--device", default="cpu", help="where to train (default: cpu)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document: whether it is right, and why")
     flags = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        kind = load_task(flags.task)
-    except WrongTask as wrong:
-        sys.stdout.write(f"wrong  {wrong}\n")
-        return 1
-    right = True
-    for finding in findings(kind, flags.params, flags.device):
-        right = right and finding.wrong is None
-        words = finding.note or "as it should be"
-        sys.stdout.write(
-            f"{'ok    ' if finding.wrong is None else 'wrong '} {finding.about}: {finding.wrong or words}\n"
-        )
+    say = _say_nothing if flags.json else _say
+    found = []
+    for finding in _looked(flags.task, flags.params, flags.device):
+        say(finding)
+        found.append(finding)
+    right = all(finding.wrong is None for finding in found)
+    if flags.json:
+        document = {"task": flags.task, "right": right, "findings": [asdict(finding) for finding in found]}
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return 0 if right else 1
+
+
+def _looked(reference: str, params: Mapping[str, Any], device: str) -> Iterator[Finding]:
+    try:
+        kind = load_task(reference)
+    except WrongTask as wrong:
+        yield Finding("task", wrong=str(wrong))
+        return
+    yield from findings(kind, params, device)
+
+
+def _say(finding: Finding) -> None:
+    """Print a finding as it comes: the last ones take a while."""
+    judged = "ok    " if finding.wrong is None else "wrong "
+    sys.stdout.write(f"{judged} {finding.about}: {finding.wrong or finding.note or 'as it should be'}\n")
+    sys.stdout.flush()
+
+
+def _say_nothing(finding: Finding) -> None:
+    """What is told as one document is told in the end."""
 
 
 if __name__ == "__main__":

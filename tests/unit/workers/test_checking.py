@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from etude.own_tasks import load_task
 from etude.task import Split
 from search_spaces.problems import InvalidSpec, NotFound
 from tests.small_task import SmallTask
@@ -105,7 +107,43 @@ def test_the_command_prints_its_findings_and_ends_with_1_where_one_is_wrong(caps
     lines = capsys.readouterr().out.splitlines()
     assert (right, wrong) == (0, 1)
     assert lines[0] == "ok     offered: nothing 1: validation_loss, 100 updates"
-    assert lines[-1].startswith("wrong  tests.small_task:Absent is no subclass of etude.task.Task")
+    assert lines[-1].startswith("wrong  task: tests.small_task:Absent is no subclass of etude.task.Task")
+
+
+def test_the_command_tells_the_same_as_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """For programs: nothing but the document is on stdout."""
+    status = main(["tests.small_task:Absent", "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    assert (status, told["task"], told["right"]) == (1, "tests.small_task:Absent", False)
+    assert [(one["about"], one["note"]) for one in told["findings"]] == [("task", None)]
+    assert "there is nothing of that name" in told["findings"][0]["wrong"]
+
+
+@pytest.mark.parametrize(("params", "words"), [("{", "is no JSON: "), ("3", "is no JSON object, such as {")])
+def test_parameters_that_are_none_are_refused(params: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As any wrong command line: exit status 2 and a sentence."""
+    with pytest.raises(SystemExit) as ended:
+        main(["tests.small_task:SmallTask", "--params", params])
+
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_example_of_a_task_is_right() -> None:
+    """examples/my_task.py trains, with its default parameters and with others, many trials at once."""
+    found = list(findings(load_task("examples.my_task:Tumours"), {"hidden": 8}))
+
+    assert [one.wrong for one in found] == [None] * 7
+    assert "a worker may pack them" in str(found[-1].note)
+
+
+def test_a_wrong_parameter_of_the_example_is_named() -> None:
+    """By its field and the range that its schema has."""
+    wrong = list(findings(load_task("examples.my_task:Tumours"), {"hidden": 0}))
+
+    assert [one.about for one in wrong] == ["parameters"]
+    assert "task.params.hidden" in str(wrong[0].wrong)
 
 
 def test_a_worker_offers_all_or_what_is_named() -> None:
