@@ -1,4 +1,4 @@
-"""docs/http.md, docs/client.md and examples/plain_pytorch.py do what they say, on parts really started."""
+"""docs/http.md, docs/client.md and the examples in Python and in curl do what they say, on parts really started."""
 
 from __future__ import annotations
 
@@ -72,6 +72,19 @@ def test_the_plain_loop_is_searched(machine: Machine, tmp_path: Path) -> None:
     study = machine.client.get("plain")
     assert (study.state, study.counts.ended) == ("done", 8)
     assert machine.client.best("plain").sentence in done.stdout
+
+
+def test_a_whole_study_is_searched_by_curl_and_awk(machine: Machine, tmp_path: Path) -> None:
+    """examples/search_by_curl.sh goes from a submission to its answer without Python."""
+    done = run(machine, tmp_path, "bash", str(ROOT / "examples/search_by_curl.sh"), "curled")
+
+    study = machine.client.get("curled")
+    trials = list(machine.client.trials("curled"))
+    assert (study.state, study.counts.ended, study.counts.failed) == ("done", 8, 0)
+    assert {trial.steps_done for trial in trials if trial.state == "complete"} == {100}
+    assert study.best is not None
+    assert study.best.value < 0.1
+    assert done.stdout.splitlines()[-1] == machine.client.best("curled").sentence
 
 
 def test_the_example_is_as_short_as_a_training_loop() -> None:
