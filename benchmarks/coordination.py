@@ -131,7 +131,8 @@ class Ours:
         self.name = name
         self.rungs = rungs
         self.store: Store = open_store(url, pool_size=1)
-        self.verbs = SqlVerbs(self.store)
+        self.for_verbs = self.store.for_verbs(pool_size=1)
+        self.verbs = SqlVerbs(self.for_verbs)
 
     def submit(self) -> None:
         """Make the study."""
@@ -146,7 +147,7 @@ class Ours:
         """Cost of a trial in a pack."""
         add_proposals(self.store, self.name, count=pack, first=first)
         return measured(
-            self.store.engine, pack, lambda: train_nothing(self.verbs, pack, "measured", self.rungs, self.name)
+            self.for_verbs.engine, pack, lambda: train_nothing(self.verbs, pack, "measured", self.rungs, self.name)
         )
 
     def draw(self, wanted: int) -> Cost:
@@ -164,6 +165,7 @@ class Ours:
     def close(self) -> None:
         """Close the connections."""
         self.verbs.close()
+        self.store.close()
 
 
 # Optuna's

@@ -160,7 +160,7 @@ class Crowd:
     def _verbs(self) -> Verbs:
         if self.way == "http":
             return Wire(self.address)
-        return SqlVerbs(open_store(self.address, pool_size=1, upgrade=False))
+        return SqlVerbs(open_store(self.address, pool_size=1, upgrade=False, keeps_plans=True))
 
     def _mark(self) -> Mark:
         cpu = {part: sum(cpu_seconds(process) for process in found) for part, found in self.parts.items()}

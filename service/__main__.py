@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from search_spaces.problems import Problem
 
-from .settings import Settings
+from .settings import READS_AT_ONCE, VERBS_AT_ONCE, Settings
 
 if TYPE_CHECKING:
     from store import Store
@@ -143,15 +143,17 @@ def _serve(settings: Settings, *, with_coordinator: bool) -> int:
     from .supervision import Supervised, command_for
 
     listener = _bind(settings.host, settings.port)
-    store = open_store(settings.store_url, pool_size=10, lease_seconds=settings.lease_seconds)
+    store = open_store(settings.store_url, pool_size=READS_AT_ONCE, lease_seconds=settings.lease_seconds)
+    for_verbs = store.for_verbs(VERBS_AT_ONCE)
     coordinator = Supervised(command_for("coordinator"), _environment(settings)) if with_coordinator else None
     if coordinator is not None:
         coordinator.start()
     try:
-        _serve_http(settings, listener, store, coordinator)
+        _serve_http(settings, listener, store, for_verbs, coordinator)
     finally:
         if coordinator is not None:
             coordinator.stop()
+        for_verbs.close()
         store.close()
     return 0
 
@@ -175,7 +177,9 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve_http(settings: Settings, listener: socket.socket, store: Store, coordinator: Supervised | None) -> None:
+def _serve_http(
+    settings: Settings, listener: socket.socket, store: Store, for_verbs: Store, coordinator: Supervised | None
+) -> None:
     import uvicorn
 
     from .app import create_app
@@ -196,7 +200,7 @@ def _serve_http(settings: Settings, listener: socket.socket, store: Store, coord
             application.state.feeds.close()  # else their streams would hold the end up
             await super().shutdown(sockets)
 
-    application = create_app(store, settings, coordinator)
+    application = create_app(store, settings, coordinator, for_verbs)
     options = uvicorn.Config(
         application,
         access_log=False,

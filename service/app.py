@@ -21,14 +21,17 @@ Errors are RFC 9457 problem documents with a stable `code`; `field` names what t
 UTC, durations are seconds, lists answer `{"items": [...], "next_cursor": ...}`."""
 
 
-def create_app(store: Store, settings: Settings, coordinator: Supervised | None = None) -> FastAPI:
+def create_app(
+    store: Store, settings: Settings, coordinator: Supervised | None = None, for_verbs: Store | None = None
+) -> FastAPI:
     """Make the application on an opened store; it neither opens nor closes it.
 
-    `coordinator` is the one that this process keeps running, if it does: readiness asks for it.
+    `coordinator` is the one that this process keeps running, if it does: readiness asks for it. `for_verbs` is the same
+    store with connections for the verbs alone (`Store.for_verbs`).
     """
     app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
     app.state.store = store
-    app.state.verbs = SqlVerbs(store)
+    app.state.verbs = SqlVerbs(for_verbs or store)
     app.state.feeds = Feeds(store)
     app.state.settings = settings
     app.state.coordinator = coordinator

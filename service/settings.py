@@ -8,6 +8,10 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+VERBS_AT_ONCE = 7
+"""Connections for the verbs, and so as many of each verb at once, but claims: more would only wait for one."""
+READS_AT_ONCE = 5
+"""Connections for everything else."""
 LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost"})
 
 

@@ -179,7 +179,9 @@ def live(given: argparse.Namespace, name: str) -> int:
 def _verbs(given: argparse.Namespace) -> Verbs:
     if given.url:
         return HttpVerbs(given.url)
-    store = patiently(lambda: open_store(given.database, pool_size=1, lease_seconds=given.lease_seconds))
+    store = patiently(
+        lambda: open_store(given.database, pool_size=1, lease_seconds=given.lease_seconds, keeps_plans=True)
+    )
     return SqlVerbs(store, rest_seconds=Timing.rest)
 
 

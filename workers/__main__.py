@@ -174,7 +174,7 @@ def open_verbs(settings: WorkerSettings) -> Verbs:
     from store.settings import StoreSettings
     from store.verbs import SqlVerbs
 
-    store = open_store(StoreSettings().url, pool_size=1, lease_seconds=settings.lease_seconds)
+    store = open_store(StoreSettings().url, pool_size=1, lease_seconds=settings.lease_seconds, keeps_plans=True)
     return SqlVerbs(store, rest_seconds=Timing.rest)
 
 

@@ -36,12 +36,11 @@ from store.verbs import SqlVerbs
 from store.workers import offers
 
 from .. import deps
+from ..settings import VERBS_AT_ONCE
 from ..storable import may_be_unstorable
 
 CLAIMS_AT_ONCE = 1
 """Claims wait for one another at the study's row in any case."""
-VERBS_AT_ONCE = 10
-"""Of each other verb: as many as the pool has connections; more threads would only wait for one."""
 
 
 class VerbRoute(APIRoute):

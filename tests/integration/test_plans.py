@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
+from psycopg.sql import Literal
 from sqlalchemy import create_engine, event, text
 
 from store import Store, open_store
@@ -112,6 +113,35 @@ def plans_of(store: Store, act: Any) -> str:
     return "\n".join(plans)
 
 
+def kept_plans_of(store: Store, act: Any) -> str:
+    """The plans for any values of every statement that `act` sends, made as connections for the verbs make them."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    try:
+        act()
+    finally:
+        event.remove(store.engine, "before_cursor_execute", note)
+    plans = []
+    with store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        for number, (statement, parameters) in enumerate(sent):
+            names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+            numbered = statement
+            for place, name in enumerate(names, 1):
+                numbered = numbered.replace(f"%({name})s", f"${place}")
+            values = ", ".join(Literal(parameters[name]).as_string(driver) for name in names)
+            with driver.cursor() as cursor:
+                cursor.execute(f"PREPARE kept_{number} AS {numbered}".encode())
+                plans += [row[0] for row in cursor.execute(f"EXPLAIN EXECUTE kept_{number}({values})".encode())]
+                cursor.execute(f"DEALLOCATE kept_{number}".encode())
+    return "\n".join(plans)
+
+
 def whole_scans(plan: str) -> list[str]:
     """Tables that grow with the trials and that the plan reads from end to end."""
     return re.findall(r"Seq Scan on (etude_proposals|etude_rung_values|etude_curve_chunks|trials|trial_\w+)", plan)
@@ -134,6 +164,23 @@ def test_report_and_finish_go_by_index(full: Store) -> None:
 
     assert whole_scans(reporting + finishing) == []
     assert "etude_rung_values_latest" in reporting
+
+
+def test_kept_plans_go_by_index(full: Store) -> None:
+    """A plan that is made once a connection suits any values: nothing is read from end to end or hashed."""
+    taken: list[Any] = []
+
+    with closing(full.for_verbs(1)) as speaking:
+        verbs = SqlVerbs(speaking)
+        plans = [
+            kept_plans_of(speaking, lambda: taken.extend(claim(verbs, worker="keeper"))),
+            kept_plans_of(speaking, lambda: report(verbs, report_item(taken[0], (10, 0.1)))),
+            kept_plans_of(speaking, lambda: finish(verbs, taken[0])),
+        ]
+
+    assert "$1" in plans[0]  # for any values, and not for these
+    assert whole_scans("\n".join(plans)) == []
+    assert "Hash Join" not in "\n".join(plans)
 
 
 def test_recent_history_goes_by_index(full: Store) -> None:

@@ -10,6 +10,7 @@ from store import Store
 from tests.integration.test_plans import (
     full_store,
     test_claim_goes_by_index,
+    test_kept_plans_go_by_index,
     test_pages_by_state_and_counts_go_by_index,
     test_pages_of_trials_go_by_index,
     test_recent_history_goes_by_index,
@@ -19,6 +20,7 @@ from tests.postgres import Postgres
 
 __all__ = [
     "test_claim_goes_by_index",
+    "test_kept_plans_go_by_index",
     "test_pages_by_state_and_counts_go_by_index",
     "test_pages_of_trials_go_by_index",
     "test_recent_history_goes_by_index",
