@@ -163,6 +163,8 @@ def make_engine(url: str, *, pool_size: int = 5, keeps_plans: bool = False) -> E
         "connect_timeout": 5,
         "application_name": "etude",
     }
+    if keeps_plans:
+        arguments["prepare_threshold"] = 1  # a statement is prepared when it comes for the second time
     engine = create_engine(parsed, pool_size=pool_size, max_overflow=0, pool_timeout=30, connect_args=arguments)
     _ping_rested(engine)
     return engine
