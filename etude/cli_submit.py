@@ -12,6 +12,8 @@ import click
 import yaml
 from rich.text import Text
 
+from search_spaces.results import StudyView
+
 from .cli_answer import show_answer
 from .cli_options import complete_tasks, json_option, print_json, show
 from .client import Client, spec_fields
@@ -78,8 +80,13 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
                 raise click.exceptions.Exit(1)
             return
         view = study.view()
-        waits = f" until a worker offers {view.spec.task.name}" if view.state == "queued" else ""
+        waits = f" until a worker offers {view.spec.task.name}" if view.state == "queued" else _but(view)
         show(as_json, view, [Text(f"{view.name} is {view.state}{waits}: {client.url}/v1/studies/{view.name}")])
+
+
+def _but(view: StudyView) -> str:
+    """Say that nobody trains a study that has begun."""
+    return f", but {view.reason}" if view.state == "running" and view.reason else ""
 
 
 class _StudyLoader(yaml.SafeLoader):

@@ -66,7 +66,7 @@ class PlainLines(Silence):
 
     def show(self, view: StudyView, seconds_left: float | None) -> None:
         """Print the study's line where it is due."""
-        line = f"{headline(view)}: {tally(view)}{_left(seconds_left, ', ')}"
+        line = f"{headline(view)}: {tally(view)}{_left(seconds_left, ', ')}{_waiting(view, '; ')}"
         now = self._clock()
         due = view.state != self._state or (now >= self._next and line != self._said)
         if due:
@@ -171,6 +171,11 @@ def _left(seconds: float | None, before: str) -> str:
     return "" if seconds is None else f"{before}about {say_seconds(seconds)} left"
 
 
+def _waiting(view: StudyView, before: str) -> str:
+    """Say what a study under way waits for; an ended one says its reason elsewhere."""
+    return f"{before}{view.reason}" if view.reason and view.state not in ENDED else ""
+
+
 def _bar(view: StudyView, seconds_left: float | None, *, confirming: bool) -> Group:
     phase, ended, planned = _phase(view, confirming)
     line = Table.grid(padding=(0, 2))
@@ -180,4 +185,4 @@ def _bar(view: StudyView, seconds_left: float | None, *, confirming: bool) -> Gr
         f"{ended}/{planned}",
         _left(seconds_left, ""),
     )
-    return Group(line, Text(f"{'':<14}{tally(view, confirming=confirming)}", style="dim"))
+    return Group(line, Text(f"{'':<14}{tally(view, confirming=confirming)}{_waiting(view, '; ')}", style="dim"))

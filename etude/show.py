@@ -113,12 +113,12 @@ def history_table(past: Iterable[HistoryView]) -> Table:
 def studies_table(studies: Iterable[StudyView]) -> Table:
     """Studies, one a line."""
     table = _table()
-    for name in ("study", "state", "task", "trials", "best so far"):
-        table.add_column(name, no_wrap=True)
+    for name in ("study", "state", "task", "trials", "best so far", "reason"):
+        table.add_column(name, no_wrap=name != "reason")
     for study in studies:
         best = "" if study.best is None else f"{study.metric or 'value'} {study.best.value:.4g}"
         trials = f"{study.counts.ended}/{study.budget.trials}"
-        table.add_row(study.name, study.state, study.spec.task.name, trials, best)
+        table.add_row(study.name, study.state, study.spec.task.name, trials, best, study.reason or "")
     return table
 
 

@@ -51,7 +51,8 @@ def wait_for_end(
             if view.state in ENDED:
                 return view
             if give_up is not None and time.monotonic() >= give_up:
-                raise TimeoutError(f"study {name} is still {view.state} after {timeout:g} s; it goes on")
+                why = f" ({view.reason})" if view.reason else ""
+                raise TimeoutError(f"study {name} is still {view.state}{why} after {timeout:g} s; it goes on")
     raise AssertionError("views never end by themselves")
 
 

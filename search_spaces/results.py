@@ -65,6 +65,7 @@ class StudyView(Message):
     name: str
     state: StudyState
     reason: str | None = None
+    """Why it was stopped or has failed; while nothing of it is trained, what it waits for."""
     spec: StudySpec
     horizon_steps: int | None = None
     metric: str | None = None

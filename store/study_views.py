@@ -17,6 +17,10 @@ from .engine import Store
 from .held import as_time
 from .tables import proposals, studies
 from .tallies import Tally, tallies_of
+from .waiting import live_offers
+
+TRAINED_STATES = ("queued", "running", "confirming")
+"""Where a study's trials are to be trained, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def get_study(store: Store, name: str) -> StudyView:
         NotFound: there is no such study.
     """
     with store.read() as connection:
-        return _standing(connection, _named(connection, name)).view
+        return _standing(store, connection, _named(connection, name)).view
 
 
 def answer_or_standing(store: Store, name: str) -> Answer | Standing:
@@ -48,7 +52,7 @@ def answer_or_standing(store: Store, name: str) -> Answer | Standing:
     """
     with store.read() as connection:
         row = _named(connection, name)
-        return _standing(connection, row) if row.answer is None else Answer.model_validate(row.answer)
+        return _standing(store, connection, row) if row.answer is None else Answer.model_validate(row.answer)
 
 
 def _named(connection: Connection, name: str) -> Row[Any]:
@@ -80,7 +84,7 @@ def list_studies(
         query = query.where(text(_TAGGED[store.dialect.name]).bindparams(tag=tag))
     with store.read() as connection:
         rows = connection.execute(query.limit(limit + 1)).all()
-        views = [standing.view for standing in _standings(connection, rows[:limit])]
+        views = [standing.view for standing in _standings(store, connection, rows[:limit])]
     return Page(items=views, next_cursor=str(rows[limit - 1].id) if len(rows) > limit else None)
 
 
@@ -105,33 +109,42 @@ def stored_answer(store: Store, name: str) -> Answer | None:
     return None if row.answer is None else Answer.model_validate(row.answer)
 
 
-def _standing(connection: Connection, row: Row[Any]) -> Standing:
-    return _standings(connection, [row])[0]
+def _standing(store: Store, connection: Connection, row: Row[Any]) -> Standing:
+    return _standings(store, connection, [row])[0]
 
 
-def _standings(connection: Connection, rows: Sequence[Row[Any]]) -> list[Standing]:
-    """Read any number of studies in at most three statements beside their own rows."""
+def _standings(store: Store, connection: Connection, rows: Sequence[Row[Any]]) -> list[Standing]:
+    """Read any number of studies in at most four statements beside their own rows."""
     tallies = tallies_of(connection, {row.id: row.optuna_study_id for row in rows})
     bests = _bests(connection, rows)
-    return [_seen(row, tallies[row.id], bests.get(row.id)) for row in rows]
+    idle = [row for row in rows if _is_idle(row, tallies[row.id])]
+    live = live_offers(connection, store.dialect) if idle else None
+    missing = {row.id: live.missing(row.task, row.task_version) for row in idle} if live else {}
+    return [_seen(row, tallies[row.id], bests.get(row.id), missing.get(row.id)) for row in rows]
 
 
-def _seen(row: Row[Any], tally: Tally, best: Row[Any] | None) -> Standing:
+def _is_idle(row: Row[Any], tally: Tally) -> bool:
+    """Tell whether a study that should be trained is not: only then is asked whether anybody could."""
+    return row.state in TRAINED_STATES and not (tally.search().leased or tally.confirmation().leased)
+
+
+def _seen(row: Row[Any], tally: Tally, best: Row[Any] | None, missing: str | None) -> Standing:
+    trial = None if best is None else BestTrial(trial=best.number, value=best.value)
     return Standing(
-        view=_view(row, tally, None if best is None else BestTrial(trial=best.number, value=best.value)),
+        view=_view(row, tally, trial, missing),
         best=None if best is None else Candidate.model_validate(best.candidate),
         confirmation_seconds=tally.confirmation_seconds(),
     )
 
 
-def _view(row: Row[Any], tally: Tally, best: BestTrial | None) -> StudyView:
+def _view(row: Row[Any], tally: Tally, best: BestTrial | None, missing: str | None) -> StudyView:
     spec = StudySpec.model_validate(row.spec)
     counts = tally.search()
     resolved = row.resolved or {}
     return StudyView(
         name=row.name,
         state=row.state,
-        reason=row.reason,
+        reason=row.reason or missing,
         spec=spec,
         horizon_steps=resolved.get("horizon_steps"),
         metric=resolved.get("metric"),

@@ -104,6 +104,17 @@ def test_changes_say_the_state(etude: Etude, table: dict[str, object], verb: str
     assert json.loads(as_json.stdout)["state"] == state
 
 
+def test_submit_says_that_nobody_trains_a_study_that_has_begun(etude: Etude, table: dict[str, object]) -> None:
+    """Its task is known, since a worker offered it once; none is there now."""
+    view = study_view("running", reason="no live worker offers the task digits-noisy")
+    table |= {"POST /v1/studies": says(view, 201), f"GET {MINE}": says(view)}
+
+    result = etude("submit", "--task", "digits-noisy", "--name", "mine")
+
+    told = "mine is running, but no live worker offers the task digits-noisy: http://service.test/v1/studies/mine"
+    assert result.output.split() == told.split()
+
+
 def test_submit_takes_flags(etude: Etude, table: dict[str, object]) -> None:
     """Flags alone are enough; the name is made from the task and the time."""
     sent: list[dict[str, object]] = []

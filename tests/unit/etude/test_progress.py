@@ -55,6 +55,22 @@ def test_the_bar_shows_the_tally_below_it() -> None:
     assert "about 1 min 20 s left" in text.getvalue()
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_what_a_study_waits_for_is_said(state: str) -> None:
+    """A person sees that nobody trains it, on a plain line and below the bar; an ended study's reason is no waiting."""
+    (out, text), (screen, drawn) = console(), console(terminal=True)
+    view = study_view(state, reason="no live worker offers the task digits-noisy")
+
+    PlainLines(out).show(view, None)
+    PlainLines(out).show(study_view("stopped", reason="by request"), None)
+    with LiveBar(screen) as bar:
+        bar.show(view, None)
+
+    assert "0 running; no live worker offers the task digits-noisy\n" in text.getvalue()
+    assert "0 running; no live worker offers the task digits-noisy" in drawn.getvalue()
+    assert "by request" not in text.getvalue()
+
+
 def test_the_finished_search_stays_above_the_confirmation() -> None:
     """The search's bar is printed for good at its last count, and no bar says a phase that has passed."""
     out, text = console(terminal=True)
