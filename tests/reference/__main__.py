@@ -1,0 +1,9 @@
+"""Print docs/reference.md."""
+
+from __future__ import annotations
+
+import sys
+
+from . import reference
+
+sys.stdout.write(reference())
