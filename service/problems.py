@@ -16,6 +16,11 @@ from search_spaces.problems import HorizonTooShort, InvalidSpec, MethodNotAllowe
 Location = tuple[Any, ...]
 Row = Mapping[str, Any]
 
+NO_OBJECT = ("model_attributes_type", "model_type", "dict_type")
+"""Something else stands where an object is meant."""
+RANGES = ("FloatRange", "IntRange", "Choice")
+"""How the last part of a place ends where a range is meant."""
+RANGE_MEANT = 'a range is meant: {"low": ..., "high": ...} or {"choices": [...]}, which may hold one value'
 WRONG_BRANCH = frozenset({"list_type", "dict_type", "bool_type", "none_required", "model_type"})
 """What pydantic says of the branches of a union that were not meant."""
 
@@ -74,7 +79,8 @@ def problem_from_rows(rows: Sequence[Row], body: Any) -> Problem:
     if any(_is_no_object(row) for row in rows):
         return InvalidSpec("the body has to be one JSON object, with Content-Type: application/json")
     placed = _meant([(_field(row, body), row) for row in rows])
-    listed = [{"field": field_path(place), "detail": _detail(row)} for place, row in placed]
+    said = dict.fromkeys((field_path(place), _detail(row)) for place, row in placed)
+    listed = [{"field": field, "detail": detail} for field, detail in said]
     place, row = placed[0]
     cause = (row.get("ctx") or {}).get("error")
     if isinstance(cause, ProblemValue) and isinstance(cause.problem, HorizonTooShort):
@@ -150,4 +156,8 @@ def _detail(row: Row) -> str:
         return f"there is no kind {context['tag']!r}; there are {context['expected_tags']}"
     if row["type"] in ("missing", "union_tag_not_found"):
         return "this field is required"
+    if row["type"] in NO_OBJECT:
+        # pydantic names a branch of a union by its checks around it: function-after[_in_order(), FloatRange].
+        is_range = str(row["loc"][-1]).rstrip("]").endswith(RANGES)
+        return RANGE_MEANT if is_range else "an object is meant: names and values in braces"
     return str(row["msg"]).removeprefix("Value error, ")

@@ -184,8 +184,8 @@ def check_params(params: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         if name in known:
             _check_param(f"task.params.{name}", value, known[name])
         elif schema.get("additionalProperties") is not True:
-            listed = ", ".join(known) or "it takes none"
-            raise InvalidSpec(f"the task has no parameter {name!r}: {listed}", field=f"task.params.{name}")
+            listed = f"it has {', '.join(known)}" if known else "it takes none"
+            raise InvalidSpec(f"the task has no parameter {name!r}; {listed}", field=f"task.params.{name}")
 
 
 def _check_param(field: str, value: Any, schema: Mapping[str, Any]) -> None:

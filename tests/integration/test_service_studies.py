@@ -103,6 +103,10 @@ WRONG = {
         "space.optimizers.sgd.lr",
         "low 1.0 is above high 0.1",
     ),
+    "a value where a range is meant": (
+        {"space": {"optimizers": {"sgd": {"nesterov": False}}}}, "space.optimizers.sgd.nesterov", '{"choices": [...]}',
+    ),
+    "a value where an object is meant": ({"budget": 3}, "budget", "an object is meant"),
     "a negative LR": ({"current": candidate(initial_lr=-0.1)}, "current.initial_lr", "greater than 0"),
     "a negative LR in a range": (
         {"space": {"optimizers": {"sgd": {"lr": {"low": -1, "high": 0.1}}}}},
@@ -143,6 +147,7 @@ WRONG = {
     "a limit, which is of a later version": (
         {"limits": {"trial_seconds": 5}}, "limits.trial_seconds", "not part of this version",
     ),
+    "one name where a list is meant": ({"space": {"optimizers": "sgd"}}, "space.optimizers", "list"),
     "text for a number": ({"budget": {"trials": "many"}}, "budget.trials", "integer"),
 }  # fmt: skip
 
