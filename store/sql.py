@@ -97,7 +97,9 @@ SQLITE = Dialect(
     lock_skip="",
     object="json_object",
     array_of_text="group_concat({0}, ',')",
-    next_trial_id="((SELECT coalesce(max(trial_id), 0) FROM trials) + row_number() OVER (ORDER BY {0}))",
+    # Above those of proposals whose trials stock Optuna has deleted, too, until the coordinator has seen it.
+    next_trial_id="""(max((SELECT coalesce(max(trial_id), 0) FROM trials),
+        (SELECT coalesce(max(trial_id), 0) FROM etude_proposals)) + row_number() OVER (ORDER BY {0}))""",
     enum="{0}",
     text_of="CASE WHEN {0} IS NULL THEN 'nan' ELSE printf('%!.17g', {0}) END",  # a cast keeps 15 digits only
     joined="""(SELECT json_group_array(json(value)) FROM

@@ -240,6 +240,27 @@ def test_nothing_is_claimed_of_a_study_that_stock_optuna_has_deleted(store: Stor
     assert stock_trials(store.url, "stranger") == []
 
 
+def test_another_study_goes_on_after_stock_optuna_has_deleted_one_in_training(store: Store) -> None:
+    """Before the coordinator has seen it: new trials get ids of their own, and not those of the deleted ones."""
+    run_study(store)
+    run_study(store, "other")
+    verbs = SqlVerbs(store)
+    add_proposals(store, count=3)
+    lost = claim(verbs, 3)
+    add_proposals(store, "other", count=3)
+
+    with stock_storage(store.url) as storage:
+        optuna.delete_study(study_name="mine", storage=storage)
+    claimed = claim(verbs, 3)
+    ended = [finish(verbs, trial) for trial in claimed]
+    late = finish(verbs, lost[0])
+
+    assert [(trial.study, trial.number) for trial in claimed] == [("other", 0), ("other", 1), ("other", 2)]
+    assert [answer.accepted for answer in ended] == [True] * 3
+    assert not late.accepted
+    assert [row.state.name for row in stock_trials(store.url, "other")] == ["COMPLETE"] * 3
+
+
 def held(trial: ClaimedTrial) -> Held:
     return Held(study=trial.study, number=trial.number, lease=trial.lease)
 
