@@ -3,10 +3,10 @@
 Four sides train the same task in turn, for a slice each, half of the trials with SGD and momentum, half with AdamW:
 a plain loop as a person writes it with torch.optim and LambdaLR, the same loop with torch.compile (`--compile`; on a
 GPU by default), this repository's training of one trial (`workers.solo`), and packs (`workers.packing`). Trials per
-hour are updates per second over the updates of a trial of the task's own length; evaluation falls into the slices of
-the engines alone, which is to the plain loop's favour. With one CPU thread time is the process's CPU time, so that
-others on the machine do not count (`--wall`: they do). Images are synthetic, of the data sets' number and shape. It
-needs torch and this repository, and scikit-learn for digits; without that, random digits of the same shape are used.
+hour are updates per second over the updates of a trial of the task's own length; every side evaluates once an epoch.
+With one CPU thread time is the process's CPU time, so that others on the machine do not count (`--wall`: they do).
+Images are synthetic, of the data sets' number and shape. It needs torch and this repository, and scikit-learn for
+digits; without that, random digits of the same shape are used.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _synchronise(device: str) -> None:
 
 
 def _plain(task: Task, kind: str, *, compiles: bool = False) -> Slice:
-    """Return a plain loop: torch.optim with its defaults, a linear schedule, batches by index."""
+    """Return a plain loop: torch.optim with its defaults, a linear schedule, batches by index, evaluated each epoch."""
     torch.manual_seed(0)
     model = task.model(0)
     if task.channels_last:
@@ -158,6 +158,11 @@ def _plain(task: Task, kind: str, *, compiles: bool = False) -> Slice:
         optimizer.step()
         schedule.step()
         made += 1
+        if made % task.steps_per_epoch == 0:
+            model.eval()
+            with torch.no_grad():
+                task.evaluate(model, "validation")
+            model.train()
         return 1
 
     return _sliced(one, task)
