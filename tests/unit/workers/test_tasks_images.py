@@ -255,13 +255,17 @@ def test_a_training_on_pictures_goes_on_where_it_stopped(colours: Path, monkeypa
     candidate = Candidate.model_validate(
         {"optimizer": {"kind": "adam"}, "initial_lr": 0.001, "schedule": {"kind": "cosine"}}
     )
-    whole = Training(ImageFolder(SMALL), candidate, horizon_steps=6, seed=1)
+    tasks = [ImageFolder(SMALL) for _ in range(3)]
+    whole = Training(tasks[0], candidate, horizon_steps=6, seed=1)
     ends = [evaluation.value for evaluation in whole.evaluations(lambda: False)]
 
-    stopped = Training(ImageFolder(SMALL), candidate, horizon_steps=6, seed=1)
+    stopped = Training(tasks[1], candidate, horizon_steps=6, seed=1)
     _ = list(stopped.evaluations(lambda: stopped.step == 5))
-    resumed = Training(ImageFolder(SMALL), candidate, horizon_steps=6, seed=1, start=stopped.state())
+    resumed = Training(tasks[2], candidate, horizon_steps=6, seed=1, start=stopped.state())
     [end] = [evaluation.value for evaluation in resumed.evaluations(lambda: False)]
+    # Else their processes are ended by whoever collects garbage next, five seconds each.
+    for task in tasks:
+        task._walk = None
 
     assert stopped.step == 5
     assert end == ends[-1]
