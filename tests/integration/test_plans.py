@@ -92,8 +92,8 @@ def fill(store: Store, many: int) -> None:
         connection.exec_driver_sql("VACUUM ANALYZE")  # as autovacuum would have
 
 
-def plans_of(store: Store, act: Any) -> str:
-    """The plans of every statement of ours that `act` sends."""
+def sent_by(store: Store, act: Any) -> list[tuple[str, Any]]:
+    """Every statement of ours that `act` sends, with its parameters."""
     sent: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
@@ -104,6 +104,12 @@ def plans_of(store: Store, act: Any) -> str:
         act()
     finally:
         event.remove(store.engine, "before_cursor_execute", note)
+    return sent
+
+
+def plans_of(store: Store, act: Any) -> str:
+    """The plans of every statement of ours that `act` sends."""
+    sent = sent_by(store, act)
     plans = []
     with store.engine.connect() as connection:
         for statement, parameters in sent:
@@ -115,16 +121,7 @@ def plans_of(store: Store, act: Any) -> str:
 
 def kept_plans_of(store: Store, act: Any) -> str:
     """The plans for any values of every statement that `act` sends, made as connections for the verbs make them."""
-    sent: list[tuple[str, dict[str, Any]]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        sent.append((statement, parameters))
-
-    event.listen(store.engine, "before_cursor_execute", note)
-    try:
-        act()
-    finally:
-        event.remove(store.engine, "before_cursor_execute", note)
+    sent = sent_by(store, act)
     plans = []
     with store.engine.connect() as connection:
         driver = connection.connection.driver_connection
