@@ -177,6 +177,74 @@ class Difference(Message):
     n: int
 
 
+class LadderRung(Message):
+    """One part of the gain: from the rung before, or from where the ladder begins, to this candidate."""
+
+    name: Literal["lr", "schedule", "optimizer"]
+    """What is tuned from here on beside what the rungs before have: the top of the ladder is the winner."""
+    origin: str
+    """Where the confirmation's list holds its trainings: the arm's name, or `ladder:lr`, `ladder:schedule`."""
+    candidate: Candidate
+    against: str
+    """`origin` of the rung before; of the first, the name of the arm that the ladder begins at."""
+    gain: Number
+    """Over the rung before, in the metric's unit, positive when better; the rungs' gains add up to the winner's."""
+    interval: tuple[Number, Number]
+    """95 %, paired by seed."""
+    n: int
+    """Seeds: those of the confirmation."""
+    distinguishable: bool
+    """Whether the interval lies on one side of 0."""
+
+
+class StepsSaved(Message):
+    """How many fewer updates reach the quality of the reference at the whole horizon."""
+
+    confirmed: bool
+    """Whether a saving is claimed: trained at the shorter horizon, the winner was shown to be no worse."""
+    steps: int = 0
+    """Updates saved; 0 where none is claimed."""
+    share: float = 0.0
+    """`steps` over the horizon."""
+    horizon_steps: int | None = None
+    """The shorter horizon at which the winner was tested last; null where none was."""
+    reference: str | None = None
+    """Name of the arm, or origin of the rung, whose quality at the whole horizon is to be reached."""
+    gain: Number | None = None
+    """Of the winner at the shorter horizon over the reference at the whole one, positive when better."""
+    bound: Number | None = None
+    """The least gain that the test does not rule out; the winner is no worse where it is above -`margin`."""
+    margin: Number | None = None
+    """Half a standard deviation of the seed noise, in the metric's unit."""
+    n: int = 0
+    """Seeds of the test."""
+    method: str = ""
+    """How it was found, in words."""
+    reason: str | None = None
+    """Why no saving is claimed."""
+
+
+class ScoreOnTest(Message):
+    """One evaluation on the test split, made after the verdict."""
+
+    arm: str
+    """Name of the arm of the confirmation."""
+    seed: int
+    metrics: dict[str, Number]
+    """By full name, such as `test_accuracy`."""
+
+
+class Optimum(Message):
+    """Where the task knows the least expected value of the decision metric: how far the answer is from it."""
+
+    value: Number
+    """The best value to expect at this horizon."""
+    distance: Number
+    """The answer's mean over the confirmation's seeds, worse by so much; below 0 where it is better."""
+    share: Number | None = None
+    """`distance` over the optimum's size."""
+
+
 class Evidence(Message):
     """Why the answer is to be believed."""
 
@@ -189,8 +257,14 @@ class Evidence(Message):
     """The smallest gain that this confirmation could have detected."""
     at_edge: list[str] = []
     """Parameters of the finalist that sit at the edge of their range."""
-    test: dict[str, Number] = {}
-    """The test split's scores of the chosen candidate, mean over the confirmation's seeds."""
+    ladder: list[LadderRung] | None = None
+    """What each part of the winner gains; null without a winner, and where `confirmation.extras` is false."""
+    steps_saved: StepsSaved | None = None
+    """null without a winner, and where `confirmation.extras` is false."""
+    test: list[ScoreOnTest] = []
+    """Of the chosen candidate, then of the best baseline where that is another; empty without a test split."""
+    optimum: Optimum | None = None
+    """Only of tasks that know it."""
     false_prune_rate: float | None = None
     notes: list[str] = []
 
@@ -200,6 +274,9 @@ class Compute(Message):
 
     search: float = Field(default=0.0)
     confirmation: float = Field(default=0.0)
+    """With the tuning of baselines that it needed."""
+    extras: float = Field(default=0.0)
+    """After the verdict: ladder, steps saved, and the evaluation on the test split."""
 
 
 class Answer(Message):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces.describe import describe
-from search_spaces.results import Answer, Arm, Compute, Difference, Evidence, MetricName, StudyView
+from search_spaces.results import Answer, Arm, Compute, Difference, Evidence, MetricName, ScoreOnTest, StudyView
 from search_spaces.study import Direction
 from store.proposals import Past
 
@@ -94,7 +93,7 @@ def _evidence(confirmed: Confirmed) -> Evidence:
         difference=judged.difference,
         detectable_gain=judged.detectable_gain,
         at_edge=_at_edge(confirmed),
-        test=_test_scores(confirmed.chosen, confirmed.past),
+        test=_test_scores(confirmed),
         notes=[*confirmed.plan.notes, *untuned, *judged.notes],
     )
 
@@ -107,16 +106,17 @@ def _at_edge(confirmed: Confirmed) -> list[str]:
     return [] if params is None else space.at_edge(params)
 
 
-def _test_scores(arm: str | None, past: Sequence[Past]) -> dict[str, float]:
-    """Return the chosen arm's test metrics, mean over the confirmation's seeds."""
-    trials = [
-        trial
-        for trial in past
-        if trial.purpose == "confirmation" and trial.state == "complete" and trial.origin == f"confirmation:{arm}"
-    ]
-    names = sorted({name for trial in trials for name in trial.metrics if name.startswith(TEST_PREFIX)})
-    scores = {name: [trial.metrics[name] for trial in trials if name in trial.metrics] for name in names}
-    return {name: math.fsum(values) / len(values) for name, values in scores.items()}
+def _test_scores(confirmed: Confirmed) -> list[ScoreOnTest]:
+    """Return the test metrics of the chosen arm and of the best baseline, on the confirmation's first seed."""
+    arms = dict.fromkeys(name for name in (confirmed.chosen, confirmed.judged.best_baseline) if name is not None)
+    metrics = {(trial.origin, trial.seed): trial.metrics for trial in confirmed.past if trial.state == "complete"}
+    scores = []
+    for arm in arms:
+        for seed in confirmed.plan.seeds[:1]:
+            known = metrics.get((f"confirmation:{arm}", seed), {})
+            shown = {name: value for name, value in known.items() if name.startswith(TEST_PREFIX)}
+            scores += [ScoreOnTest(arm=arm, seed=seed, metrics=shown)] if shown else []
+    return scores
 
 
 # The sentence

@@ -78,7 +78,7 @@ def test_a_study_ends_with_exactly_its_budget_and_an_answer(store_url: str) -> N
     assert answer.verdict in ("winner", "no_winner", "undecided")
     assert len(answer.seeds) == 3
     assert {arm.n for arm in answer.evidence.arms} == {3}
-    assert answer.evidence.test.keys() == {"test_loss"}
+    assert {name for score in answer.evidence.test for name in score.metrics} == {"test_loss"}
     storage.engine.dispose()
     store.close()
 

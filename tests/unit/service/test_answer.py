@@ -93,7 +93,8 @@ def test_a_winner_is_advised_with_its_difference_seeds_horizon_and_cost() -> Non
                   "confirmation 30 s of worker time"):  # fmt: skip
         assert words in answer.sentence
     assert answer.evidence.finalist == "candidate-1"
-    assert answer.evidence.test == {"test_loss": pytest.approx(1.99667, abs=1e-3)}
+    assert [score.arm for score in answer.evidence.test] == ["candidate-1", "sgd-cosine"]
+    assert answer.evidence.test[0].metrics == {"test_loss": pytest.approx(2.0, abs=1e-3)}
     assert "0.123" not in answer.model_dump_json(exclude={"evidence": {"arms"}})
 
 
@@ -108,7 +109,8 @@ def test_where_the_baseline_is_better_it_is_kept() -> None:
     assert answer.sentence.startswith("Keep sgd-cosine: SGD")
     assert "The finalist's loss is 1 higher" in answer.sentence
     assert answer.evidence.finalist == "candidate-1"
-    assert answer.evidence.test["test_loss"] == pytest.approx(2.9967, abs=1e-3)
+    assert [score.arm for score in answer.evidence.test] == ["sgd-cosine"]
+    assert answer.evidence.test[0].metrics == {"test_loss": pytest.approx(3.0, abs=1e-3)}
 
 
 def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None:
