@@ -28,7 +28,7 @@ from .show import history_table, stdout_console, studies_table, study_parts, tri
 @json_option()
 @click.pass_obj
 def status(url: str | None, name: str | None, live: bool, every: float, as_json: bool) -> None:
-    """Show the study NAME, or all studies: state, trials that have ended of the budget, best score so far."""
+    """Show the study NAME, or all studies: state, trials that have ended of the budget, best search score."""
     with Client(url) as client:
         if live:
             _refuse_without_terminal(as_json)

@@ -115,7 +115,7 @@ class Client:
         return Study(self, self.get(name).name)
 
     def get(self, name: str) -> StudyView:
-        """Return the study as it is now: state, budget, counts, best so far.
+        """Return the study as it is now: state, budget, counts, best search score.
 
         Raises:
             NotFound: there is none.
@@ -192,7 +192,7 @@ class Client:
         """Wait until the study has ended (done, stopped or failed) and return its answer.
 
         With `progress` a live bar is drawn in a terminal and in a notebook, else plain lines, both on stderr: trials
-        complete, pruned and running, best so far, time left. An outage of up to a minute is waited through.
+        complete, pruned and running, best search score, time left. An outage of up to a minute is waited through.
 
         Raises:
             TimeoutError: the study has not ended within `timeout` seconds; it goes on.

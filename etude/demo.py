@@ -18,7 +18,7 @@ from .client import Client
 from .parts import PartFailed, Parts
 from .ports import free_port, is_free
 from .settings import PartsSettings
-from .show import arms_table, candidate_text, curve_line, stdout_console, top_table
+from .show import arms_table, curve_line, sentence_lines, stdout_console, top_table
 
 STUDY = "demo"
 TASK = "digits-noisy"
@@ -89,9 +89,8 @@ def _closing(client: Client, view: StudyView, answer: Answer, settings: PartsSet
     picture.write_bytes(client.curve_svg(view.name))
     (settings.data_dir / "answer.json").write_text(answer.model_dump_json(indent=2), encoding="utf-8")
     yield ""
-    yield Text(answer.sentence, style="bold")
+    yield from sentence_lines(answer)
     yield ""
-    yield candidate_text(answer)
     yield curve_line(lr)
     yield Text(json.dumps(json.loads(answer.candidate.model_dump_json(exclude_none=True)), indent=2))
     yield ""

@@ -19,6 +19,8 @@ from search_spaces.results import StudyView
 from .pace import CONFIRMING, ENDED, planned_confirmation
 
 PLAIN_SECONDS = 5.0
+BEST_SCORE = "best search score"
+"""What the best of many noisy trials is called wherever it is shown: never a result."""
 
 
 class Progress(Protocol):
@@ -138,7 +140,7 @@ def tally(view: StudyView, *, confirming: bool | None = None) -> str:
     words = [f"{counts.complete} complete", f"{counts.pruned} pruned", f"{counts.leased} running"]
     words += [*_if_any(counts.failed, "failed"), *_if_any(counts.foreign, "foreign")]
     if view.best is not None:
-        words.append(f"best {view.metric or 'value'} {view.best.value:.4g}")
+        words.append(f"{BEST_SCORE} {view.metric or 'value'} {view.best.value:.4g}")
     return ", ".join(words)
 
 

@@ -15,7 +15,7 @@ from search_spaces.history import HistoryView
 from search_spaces.results import Answer, Arm, StudyView, TrialView, WorkerView
 
 from .pace import CONFIRMING
-from .progress import headline, say_seconds, tally
+from .progress import BEST_SCORE, headline, say_seconds, tally
 
 CURVE_WIDTH = 60
 
@@ -27,25 +27,25 @@ def stdout_console() -> Console:
 
 
 def answer_parts(answer: Answer, lr: Sequence[float] | None) -> list[RenderableType]:
-    """The answer as a person reads it: sentence, candidate, curve, arms, notes.
+    """The answer as a person reads it: its sentences, curve, arms, notes.
 
     `lr` is the LR of every update, where there is a candidate.
     """
-    parts: list[RenderableType] = [Text(answer.sentence, style="bold")]
-    if answer.candidate is not None:
-        parts += ["", candidate_text(answer)]
+    parts: list[RenderableType] = [*sentence_lines(answer)]
     if lr:
-        parts += [curve_line(lr)]
+        parts += ["", curve_line(lr)]
     if answer.evidence.arms:
         parts += ["", arms_table(answer)]
     parts += [Text(f"Note: {note}") for note in answer.evidence.notes]
     return parts
 
 
-def candidate_text(answer: Answer) -> Text:
-    """The chosen candidate in words."""
-    assert answer.candidate is not None
-    return Text(answer.candidate_text or describe(answer.candidate))
+def sentence_lines(answer: Answer) -> list[Text]:
+    """What the answer says first, a line a sentence; the first is the advice."""
+    texts = [sentence.text for sentence in answer.sentences]
+    if not texts:  # an older service has the one string only
+        texts = [answer.sentence, *([] if answer.candidate is None else [describe(answer.candidate)])]
+    return [Text(texts[0], style="bold"), *map(Text, texts[1:])]
 
 
 def curve_line(lr: Sequence[float]) -> Text:
@@ -113,7 +113,7 @@ def history_table(past: Iterable[HistoryView]) -> Table:
 def studies_table(studies: Iterable[StudyView]) -> Table:
     """Studies, one a line."""
     table = _table()
-    for name in ("study", "state", "task", "trials", "best so far", "reason"):
+    for name in ("study", "state", "task", "trials", BEST_SCORE, "reason"):
         table.add_column(name, no_wrap=name != "reason")
     for study in studies:
         best = "" if study.best is None else f"{study.metric or 'value'} {study.best.value:.4g}"
@@ -145,7 +145,7 @@ def study_parts(view: StudyView) -> list[RenderableType]:
         ("submitted", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC"),
     ]
     if view.best is not None and view.state not in CONFIRMING:
-        rows.insert(3, ("best so far", f"{view.best.value:.6g} (trial {view.best.trial}; a search score, optimistic)"))
+        rows.insert(3, (BEST_SCORE, f"{view.best.value:.6g} (trial {view.best.trial}; optimistic, and no result)"))
     grid = Table.grid(padding=(0, 2))
     for label, text in rows:
         grid.add_row(Text(label, style="dim"), text)

@@ -27,7 +27,7 @@ class Study:
     name: str
 
     def view(self) -> StudyView:
-        """Return the study as it is now: state, budget, counts, best so far."""
+        """Return the study as it is now: state, budget, counts, best search score."""
         return self.client.get(self.name)
 
     def best(self) -> Answer:

@@ -269,6 +269,18 @@ class Evidence(Message):
     notes: list[str] = []
 
 
+Topic = Literal[
+    "standing", "advice", "candidate", "difference", "steps_saved", "ladder", "optimum", "horizon", "untested", "cost"
+]  # fmt: skip
+
+
+class Sentence(Message):
+    """One thing that an answer says first."""
+
+    topic: Topic
+    text: str
+
+
 class Compute(Message):
     """Worker-seconds spent."""
 
@@ -287,6 +299,9 @@ class Answer(Message):
     status: AnswerStatus
     verdict: Verdict | None = None
     sentence: str
+    """What a person reads first, in one string."""
+    sentences: list[Sentence] = []
+    """The same and more, one sentence a topic, in the order in which they are read."""
     candidate: Candidate | None = None
     candidate_text: str | None = None
     horizon: int | None = None

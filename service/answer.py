@@ -14,6 +14,7 @@ from search_spaces.results import (
     Compute,
     Evidence,
     MetricName,
+    Sentence,
     StudyView,
 )
 
@@ -23,10 +24,12 @@ def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds
 
     `best` is None while nothing is complete; `confirmation_seconds` is what the confirmation has cost so far.
     """
+    sentences = _interim_sentences(view, best)
     return Answer(
         study=view.name,
         status=STATUS_OF[view.state],
-        sentence=_interim_sentence(view, best),
+        sentence=" ".join(sentence.text for sentence in sentences),
+        sentences=sentences,
         candidate=best,
         candidate_text=None if best is None else describe(best),
         horizon=view.horizon_steps,
@@ -38,9 +41,9 @@ def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds
     )
 
 
-def _interim_sentence(view: StudyView, best: Candidate | None) -> str:
+def _interim_sentences(view: StudyView, best: Candidate | None) -> list[Sentence]:
     known = "Nothing is complete yet" if best is None else f"Best so far, not confirmed: {describe(best)}"
-    return f"{_standing(view)}. {known}."
+    return [Sentence(topic="standing", text=f"{_standing(view)}."), Sentence(topic="candidate", text=f"{known}.")]
 
 
 def _standing(view: StudyView) -> str:

@@ -85,7 +85,7 @@ def _table(studies: list[StudyView]) -> str:
         return "<p>None yet: POST one to <code>/v1/studies</code>.</p>"
     rows = "\n".join(_row(study) for study in studies)
     return (
-        "<table><tr><th>name</th><th>state</th><th>task</th><th>trials</th><th>best score</th>"
+        "<table><tr><th>name</th><th>state</th><th>task</th><th>trials</th><th>best search score</th>"
         f"<th>answer</th><th>curve</th></tr>\n{rows}\n</table>"
     )
 

@@ -152,7 +152,7 @@ def show_studies(
 
 @router.get("/{name}")
 def show_study(name: deps.StudyName, store: deps.StoreOf) -> StudyView:
-    """Show one study: its state, what it may spend and has spent, and its best score so far."""
+    """Show one study: its state, what it may spend and has spent, and the best score of its search."""
     return get_study(store, name)
 
 

@@ -49,12 +49,12 @@ def test_the_demo_ends_by_itself_in_the_promised_time(
 
 
 def test_progress_shows_both_phases(demo: tuple[Path, subprocess.CompletedProcess[str], float]) -> None:
-    """Without a terminal the progress is plain lines: counts, best so far, phases."""
+    """Without a terminal the progress is plain lines: counts, best search score, phases."""
     progress = demo[1].stderr
 
     assert re.search(r"^search \d+/40: \d+ complete, \d+ pruned, \d+ running", progress, re.MULTILINE)
     assert re.search(r"^confirmation \d+/15: \d+ complete, \d+ running", progress, re.MULTILINE)
-    assert re.search(r"^done 40/40: .*best validation_loss 0\.\d+$", progress, re.MULTILINE)
+    assert re.search(r"^done 40/40: .*best search score validation_loss 0\.\d+$", progress, re.MULTILINE)
 
 
 def test_the_closing_page_holds_everything_that_is_promised(
@@ -65,7 +65,8 @@ def test_the_closing_page_holds_everything_that_is_promised(
     answer = Answer.model_validate_json((place / "answer.json").read_text())
     words = " ".join(done.stdout.split())
 
-    assert " ".join(answer.sentence.split()) in words
+    for sentence in answer.sentences:
+        assert " ".join(sentence.text.split()) in words
     assert answer.candidate is not None
     assert f'"initial_lr": {answer.candidate.initial_lr!r}' in done.stdout
     assert f"LR over {answer.horizon} steps" in done.stdout

@@ -291,7 +291,7 @@ def test_best_shows_sentence_candidate_curve_and_arms_best_first(etude: Etude, t
 
     text = "\n".join(lines)
     assert lines[0] == "Change to this."
-    assert "AdamW" in lines[2]
+    assert "AdamW" in lines[1]
     assert lines[4] == "LR over 4 steps: at most 0.001, at last 0"
     assert "0.2000 ± 0.0100" in text
     assert text.index("candidate-1") < text.index("sgd-cosine")

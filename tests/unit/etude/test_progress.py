@@ -25,7 +25,9 @@ def test_a_plain_line_holds_counts_best_and_time_left() -> None:
 
     PlainLines(out).show(study_view(counts=COUNTS, best=BEST), 80.0)
 
-    expected = "search 21/40: 12 complete, 9 pruned, 2 running, best val_loss 0.2134, about 1 min 20 s left\n"
+    expected = (
+        "search 21/40: 12 complete, 9 pruned, 2 running, best search score val_loss 0.2134, about 1 min 20 s left\n"
+    )
     assert text.getvalue() == expected
 
 
@@ -51,7 +53,7 @@ def test_the_bar_shows_the_tally_below_it() -> None:
         bar.show(study_view(counts=COUNTS, best=BEST), 80.0)
 
     assert "21/40" in text.getvalue()
-    assert "12 complete, 9 pruned, 2 running, best val_loss 0.2134" in text.getvalue()
+    assert "12 complete, 9 pruned, 2 running, best search score val_loss 0.2134" in text.getvalue()
     assert "about 1 min 20 s left" in text.getvalue()
 
 

@@ -88,7 +88,8 @@ def test_a_winner_is_advised_with_its_difference_seeds_horizon_and_cost() -> Non
     answer = conclude_study(search, view("confirming"), plan, past)
 
     assert (answer.status, answer.verdict, answer.candidate) == ("final", "winner", plan.arms[0].candidate)
-    assert answer.sentence.startswith(f"Change to {answer.candidate_text}. Its loss is 1 lower (95 % interval: ")
+    first = f"Change: the search found what does better than sgd-cosine. Train with {answer.candidate_text}."
+    assert answer.sentence.startswith(f"{first} Its loss is 1 lower (95 % interval: ")
     for words in ("than that of sgd-cosine, on 3 fresh seeds", "at 100 steps", "search took 48 s",
                   "confirmation 30 s of worker time"):  # fmt: skip
         assert words in answer.sentence
@@ -106,8 +107,8 @@ def test_where_the_baseline_is_better_it_is_kept() -> None:
 
     baseline = next(arm for arm in plan.arms if arm.name == "sgd-cosine")
     assert (answer.verdict, answer.candidate) == ("no_winner", baseline.candidate)
-    assert answer.sentence.startswith("Keep sgd-cosine: SGD")
-    assert "The finalist's loss is 1 higher" in answer.sentence
+    assert answer.sentence.startswith("Keep sgd-cosine: the search's finalist did not do better. Sgd-cosine is SGD")
+    assert "; its loss is 1 higher" in answer.sentence
     assert answer.evidence.finalist == "candidate-1"
     assert [score.arm for score in answer.evidence.test] == ["sgd-cosine"]
     assert answer.evidence.test[0].metrics == {"test_loss": pytest.approx(3.0, abs=1e-3)}
@@ -120,7 +121,8 @@ def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None
     answer = conclude_study(search, view("confirming"), plan, past)
 
     assert (answer.verdict, answer.candidate) == ("undecided", plan.arms[0].candidate)
-    assert answer.sentence.startswith(f"Change only if it costs nothing: {answer.candidate_text} was not shown to be")
+    assert answer.sentence.startswith("Change only if it costs nothing: the search's finalist was not shown to be")
+    assert f"The finalist is {answer.candidate_text}." in answer.sentence
     assert "would not have been seen" in answer.sentence
 
 
@@ -132,7 +134,7 @@ def test_an_undecided_answer_that_is_behind_keeps_the_baseline() -> None:
 
     baseline = next(arm for arm in plan.arms if arm.name == "sgd-cosine")
     assert (answer.verdict, answer.candidate) == ("undecided", baseline.candidate)
-    assert answer.sentence.startswith("Keep sgd-cosine: SGD")
+    assert answer.sentence.startswith("Keep sgd-cosine: the search's finalist did not do better.")
     assert answer.evidence.finalist == "candidate-1"
 
 

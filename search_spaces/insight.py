@@ -1,0 +1,101 @@
+"""What a search has taught beside its answer, as models shared with the client.
+
+All of it comes from trials on one seed, of which many were pruned: it says where to look next, and proves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .model import Message, Number
+
+Part = Literal["optimizer", "schedule"]
+
+
+class ParameterImportance(Message):
+    """A parameter's share of what moved the metric."""
+
+    parameter: str
+    """As trials name it: `optimizer`, `adamw.lr`, `cosine.end_factor`, `warmup.fraction`."""
+    share: float
+    """0 to 1; the shares of a group add up to 1."""
+
+
+class GroupImportance(Message):
+    """The importance of the parameters that all trials of one group have."""
+
+    group: str
+    """`all`, or the part and the family: `optimizer adamw`, `schedule cosine`."""
+    trials: int
+    """Complete trials that it rests on."""
+    parameters: list[ParameterImportance] = []
+    """The most important first; empty where `why_none` says why."""
+    why_none: str | None = None
+
+
+class FamilyTally(Message):
+    """How often a family was tried, and how far it came."""
+
+    part: Part
+    family: str
+    tried: int
+    """Trials that have ended; proposed and leased ones are not counted."""
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    """Failed or stopped."""
+    best: Number | None = None
+    """The mean over the fresh seeds where the confirmation trained the family, else its best search score."""
+    interval: tuple[Number, Number] | None = None
+    """95 %: of that mean, or of one training by the noise between seeds; null where that is not known."""
+    n: int = 0
+    """Fresh seeds behind `best`; 0 for a search score, which is optimistic and no result."""
+
+
+class LrBin(Message):
+    """Trials whose initial LR lies in [low, high), of one optimizer."""
+
+    low: float
+    high: float
+    complete: int
+    pruned: int
+    best: Number | None = None
+    """The best search score: optimistic, and no result."""
+    median: Number | None = None
+    """Of the complete trials; pruned ones would make it worse."""
+
+
+class LrSensitivity(Message):
+    """The metric against the initial LR, within one optimizer: LRs of different ones are not alike."""
+
+    optimizer: str
+    bins: list[LrBin]
+
+
+class RungPruned(Message):
+    """What was stopped at one rung."""
+
+    rung: int
+    """In steps."""
+    reached: int
+    """Trials that have reported there."""
+    pruned: int
+
+
+class Insight(Message):
+    """`GET /v1/studies/{name}/importance`."""
+
+    study: str
+    metric: str | None = None
+    direction: Literal["minimize", "maximize"] | None = None
+    trials: int
+    """Ended trials of the search, foreign ones left out."""
+    read: int
+    """Of these, how many the rest was made of: the latest ones."""
+    importance: list[GroupImportance] = []
+    families: list[FamilyTally] = []
+    """By part, the most tried first."""
+    lr: list[LrSensitivity] = []
+    pruned: list[RungPruned] = []
+    notes: list[str] = []
+    """What of it not to believe, in words."""

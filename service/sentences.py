@@ -1,0 +1,189 @@
+"""What an answer says first, one sentence a topic: the terminal, the page, the note and the JSON all read these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from search_spaces.describe import describe
+from search_spaces.results import Difference, Evidence, LadderRung, Optimum, Sentence, StepsSaved
+from search_spaces.schedules.base import percent
+from search_spaces.study import Direction
+
+from .confirmed import Confirmed
+
+NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
+SHORT = ("standing", "advice", "candidate", "difference", "horizon", "cost")
+"""The topics of `Answer.sentence`."""
+PARTS = {"lr": "the LR alone", "schedule": "then the schedule", "optimizer": "then the optimizer"}
+"""What each rung of the ladder tunes beside those before it."""
+
+
+def joined(sentences: Sequence[Sentence]) -> str:
+    """Return the one string that a person reads where there is no room for more."""
+    return " ".join(sentence.text for sentence in sentences if sentence.topic in SHORT)
+
+
+def sentences_of(confirmed: Confirmed, evidence: Evidence) -> list[Sentence]:
+    """Say what a confirmed study has shown; a topic of which nothing is known has no sentence."""
+    said = {
+        "advice": _advice(confirmed),
+        "candidate": _candidate(confirmed),
+        "difference": _difference(confirmed),
+        "steps_saved": _steps_saved(evidence.steps_saved),
+        "ladder": _ladder(evidence.ladder, confirmed.search.resolved.metric),
+        "optimum": _optimum(evidence.optimum),
+        "horizon": _horizon(confirmed),
+        "untested": _untested(evidence),
+        "cost": _cost(confirmed),
+    }
+    return [Sentence.model_validate({"topic": topic, "text": text}) for topic, text in said.items() if text]
+
+
+# Change or keep
+
+
+def _advice(confirmed: Confirmed) -> str:
+    judged = confirmed.judged
+    against = judged.best_baseline
+    if judged.finalist is None:
+        return f"Keep {against}: the search put nothing better forward." if against else NOTHING_CONFIRMED
+    if against is None:
+        return "A candidate was confirmed, but there was no baseline to compare it with."
+    if judged.verdict == "winner":
+        return f"Change: the search found what does better than {against}."
+    if judged.verdict == "undecided" and confirmed.is_ahead:
+        return f"Change only if it costs nothing: the search's finalist was not shown to be better than {against}."
+    return f"Keep {against}: {_why_keep(confirmed)}."
+
+
+def _why_keep(confirmed: Confirmed) -> str:
+    judged = confirmed.judged
+    most = judged.difference.interval[1] if judged.difference is not None else None
+    if judged.verdict != "no_winner" or most is None or most <= 0:
+        return "the search's finalist did not do better"
+    return f"any gain in {confirmed.search.resolved.metric} is below {most:.2g} at this budget"
+
+
+def _candidate(confirmed: Confirmed) -> str:
+    if confirmed.chosen is None:
+        return ""
+    words = describe(confirmed.arms[confirmed.chosen].candidate)
+    if confirmed.chosen == confirmed.judged.finalist:
+        return f"{'Train with' if confirmed.judged.verdict == 'winner' else 'The finalist is'} {words}."
+    return f"{confirmed.chosen[:1].upper()}{confirmed.chosen[1:]} is {words}."
+
+
+# What was shown
+
+
+def _difference(confirmed: Confirmed) -> str:
+    judged, resolved = confirmed.judged, confirmed.search.resolved
+    difference = judged.difference
+    if difference is None or judged.finalist is None:
+        return " ".join(f"{note[:1].upper()}{note[1:]}." for note in judged.notes)
+    text = (
+        f"{_subject(confirmed)} {resolved.metric} is {compared(difference, resolved.direction)} than that of "
+        f"{difference.against}, on {difference.n} fresh seeds"
+    )
+    if judged.verdict == "undecided" and judged.detectable_gain is not None:
+        return f"{text}; a gain below {judged.detectable_gain:.3g} would not have been seen."
+    return f"{text}."
+
+
+def _subject(confirmed: Confirmed) -> str:
+    """Name whose metric is meant; the finalist, where it is not what the answer names, in words."""
+    finalist = confirmed.judged.finalist
+    if finalist is None or finalist == confirmed.chosen:
+        return "Its"
+    return f"The search's finalist was {describe(confirmed.arms[finalist].candidate)}; its"
+
+
+def compared(difference: Difference, direction: Direction) -> str:
+    """Say the difference in the metric's unit: '0.031 lower (95 % interval: 0.012 to 0.05 lower)'."""
+    better, worse = ("lower", "higher") if direction == "minimize" else ("higher", "lower")
+    low, high = difference.interval
+    size = f"{abs(difference.gain):.3g} {better if difference.gain >= 0 else worse}"
+    if low >= 0:
+        return f"{size} (95 % interval: {low:.3g} to {high:.3g} {better})"
+    if high <= 0:
+        return f"{size} (95 % interval: {-high:.3g} to {-low:.3g} {worse})"
+    return f"{size} (95 % interval: {-low:.3g} {worse} to {high:.3g} {better})"
+
+
+def _steps_saved(saved: StepsSaved | None) -> str:
+    if saved is None or (not saved.confirmed and saved.reason is None):
+        return ""
+    if not saved.confirmed:
+        return f"No saving of steps is claimed: {saved.reason}."
+    return (
+        f"It saves {saved.steps} steps ({percent(saved.share)}): at {saved.horizon_steps} steps it was no worse than "
+        f"{_reference(saved.reference)} at the whole horizon, on {saved.n} seeds."
+    )
+
+
+def _reference(name: str | None) -> str:
+    """Name what the steps are saved against: an arm, or the first rung of the ladder."""
+    if name is None:
+        return "the reference"
+    return "the current candidate with its LR tuned" if name == "ladder:lr" else name
+
+
+def _ladder(rungs: Sequence[LadderRung] | None, metric: str) -> str:
+    """Say what each part of the gain is: 'Of the gain in loss, the LR alone gives 0.01 (95 % interval: ...), ...'."""
+    parts = [f"{PARTS[rung.name]} {_rung_gain(rung)}" for rung in rungs or []]
+    if not parts:
+        return ""
+    return f"Of the gain in {metric}, {'; '.join(parts)}."
+
+
+def _rung_gain(rung: LadderRung) -> str:
+    low, high = rung.interval
+    told = f"{rung.gain:.3g} (95 % interval: {low:.3g} to {high:.3g})"
+    return f"gives {told}" if rung.distinguishable else f"is not distinguishable from none: {told}"
+
+
+def _optimum(optimum: Optimum | None) -> str:
+    if optimum is None:
+        return ""
+    share = "" if optimum.share is None else f" ({percent(abs(optimum.share))} of its size)"
+    side = "worse" if optimum.distance >= 0 else "better"
+    return f"The best value to expect is {optimum.value:.4g}: the answer is {abs(optimum.distance):.3g}{share} {side}."
+
+
+# Where it holds, what was not tested, what it cost
+
+
+def _horizon(confirmed: Confirmed) -> str:
+    return (
+        f"This holds for the task {confirmed.view.spec.task.name} at {confirmed.search.resolved.horizon_steps} steps."
+    )
+
+
+def _untested(evidence: Evidence) -> str:
+    text = "Not tested: other batch sizes and other horizons"
+    if not evidence.at_edge:
+        return f"{text}."
+    names = ", ".join(evidence.at_edge)
+    sits = "sits at the edge of its range" if len(evidence.at_edge) == 1 else "sit at the edge of their ranges"
+    return f"{text}, and values beyond the range: of the finalist, {names} {sits}."
+
+
+def _cost(confirmed: Confirmed) -> str:
+    compute = confirmed.compute
+    search, confirmation = say_seconds(compute.search), say_seconds(compute.confirmation)
+    if compute.extras == 0:
+        return f"The search took {search} and the confirmation {confirmation} of worker time."
+    extras = say_seconds(compute.extras)
+    return f"The search took {search}, the confirmation {confirmation} and what followed it {extras} of worker time."
+
+
+def say_seconds(seconds: float) -> str:
+    """Say worker time: to a tenth below 10 s, as minutes and hours where it is long.
+
+    >>> say_seconds(4.2), say_seconds(48.3), say_seconds(200), say_seconds(7500)
+    ('4.2 s', '48 s', '3 min 20 s', '2 h 5 min')
+    """
+    whole = round(seconds)
+    if whole < 120:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
