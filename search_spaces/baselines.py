@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from .candidate import Candidate
 from .modifiers import Warmup
-from .optimizers import SGD, Adagrad, Adam, AdamW, NAdamW, ScheduleFreeAdamW, SparseAdam
-from .schedules import Constant, Cosine, Linear, Multistep, OneCycle
+from .optimizers import SGD, Adagrad, Adam, AdamW, NAdamW, ScheduleFreeAdamW, ScriptOptimizer, SparseAdam
+from .schedules import Constant, Cosine, Linear, Multistep, OneCycle, Script
 
 _WARMUP = Warmup(fraction=0.05)
 _SGD = SGD(momentum=0.9, nesterov=True, weight_decay=5e-4)
@@ -28,6 +28,9 @@ BASELINES: dict[str, Candidate] = {
 }
 """Every baseline that a confirmation may name, in the catalogue's order."""
 
+SCRIPT_BASELINES = ("script-warmup-cosine", "script-linear-to-zero")
+"""Baselines of a task that is a script and keeps its own optimizer."""
+
 LR_FACTORS = (0.3, 1.0, 3.0)
 """A baseline is tuned at these multiples of its initial LR."""
 EDGE_FACTORS = {0.3: 0.1, 3.0: 10.0}
@@ -41,6 +44,19 @@ def default_baselines(sparse: bool) -> list[str]:
     if sparse:
         return ["sparse-adam-constant", "adagrad-constant"]
     return ["sgd-cosine", "adamw-warmup-cosine", "adamw-linear-to-zero"]
+
+
+def script_current(initial_lr: float) -> Candidate:
+    """Return what a script does by itself; `initial_lr` is the largest LR that it sets."""
+    return Candidate(optimizer=ScriptOptimizer(), initial_lr=initial_lr, schedule=Script())
+
+
+def script_baselines(initial_lr: float) -> dict[str, Candidate]:
+    """Return what one would try first on a script's own optimizer, at the largest LR that the script sets."""
+    own = script_current(initial_lr)
+    schedules = (Cosine(warmup=_WARMUP), Linear())
+    named = zip(SCRIPT_BASELINES, schedules, strict=True)
+    return {name: own.model_copy(update={"schedule": schedule}) for name, schedule in named}
 
 
 def plan_baselines(names: Sequence[str], budget: int) -> list[tuple[str, float]]:

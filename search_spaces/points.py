@@ -258,7 +258,9 @@ def _candidate(params: Mapping[str, Scalar]) -> Candidate:
         values = _under(part, params)
         if values and next(iter(values.values())) not in none:
             modifiers[part] = values
-    body = FAMILIES[schedule_kind].from_params(_under(schedule_kind, params))
+    # A script's own schedule has no parameters, and its name is that of the script's own optimizer.
+    shape = {} if schedule_kind == kind else _under(schedule_kind, params)
+    body = FAMILIES[schedule_kind].from_params(shape)
     return Candidate.model_validate({
         "optimizer": OPTIMIZERS[kind].from_params(own).model_dump(),
         "initial_lr": lr,

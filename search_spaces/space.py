@@ -50,7 +50,7 @@ def resolve_space(
     _check_one_lr(optimizers, lr_ratios)
     return Space(
         optimizers=optimizers,
-        schedules=_schedules(spec, preset, list(optimizers)),
+        schedules=_schedules(spec, preset, list(optimizers), buildable),
         warmup=_modifier("warmup", Warmup, spec.warmup, preset.warmup, WARMUP),
         restarts=_modifier("restarts", Restarts, spec.restarts, preset.restarts, RESTARTS),
         lr_ratios=lr_ratios,
@@ -97,12 +97,14 @@ def _optimizer_ranges(kind: str, given: Ranges, preset: Preset, sparse: bool) ->
     return ranges
 
 
-def _schedules(spec: SpaceSpec, preset: Preset, optimizers: Sequence[str]) -> dict[str, Ranges]:
+def _schedules(
+    spec: SpaceSpec, preset: Preset, optimizers: Sequence[str], buildable: Collection[str]
+) -> dict[str, Ranges]:
     if spec.schedules is None:
         names = [kind for kind in preset.schedules if kind in FAMILIES]
     else:
         names = _named("schedules", spec.schedules, FAMILIES)
-    if "script" in names:
+    if "script" in names and "script" not in buildable:
         raise InvalidSpec("script is for tasks that are scripts only", field="space.schedules.script")
     if all(OPTIMIZERS[kind].constant_only for kind in optimizers):
         if spec.schedules is not None and "constant" not in names:
@@ -187,7 +189,7 @@ def _check_ranges(field: str, spec: type[Searched], ranges: Ranges) -> None:
 
 
 def _check_optimizer(field: str, kind: str, sparse: bool, buildable: Collection[str]) -> None:
-    if kind == "script":
+    if kind == "script" and kind not in buildable:
         raise InvalidSpec("script is for tasks that are scripts only", field=field)
     if kind not in buildable:
         raise InvalidSpec(f"{kind} is not part of this version", field=field)

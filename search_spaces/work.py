@@ -220,6 +220,34 @@ class Arithmetic(Message):
     """Whether a GPU may round the factors of float32 products to TF32's 10 bits."""
 
 
+Seeding = Literal["seeded", "repeats", "fixed"]
+"""What a seed does to a script: it decides the training; it does not, and trainings differ; they are all alike."""
+
+
+class OfferedScript(Message):
+    """What a task that is a script leaves open to a search; a list or a mapping that is None leaves everything open."""
+
+    mode: Literal["inject", "flags", "file"]
+    """How a candidate reaches it: by its LR alone, by its flags, or as a file that it reads."""
+    optimizers: dict[str, list[str]] | None = None
+    """Kinds that it can train with, each with the parameters that can be set."""
+    schedules: dict[str, list[str]] | None = None
+    """Kinds of schedules that it can follow, each with the parameters that can be set."""
+    warmup: list[str] | None = None
+    """Parameters of a warm-up that can be set; empty: it makes none."""
+    restarts: list[str] | None = None
+    """The same of restarts."""
+    initial_lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """The largest LR that it sets by itself, where that was seen."""
+    lr_low: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Lower end of the initial LR's range, where the script's file gives one; in units of an LR."""
+    lr_high: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Its upper end."""
+    seeding: Seeding = "seeded"
+    fixed_horizon: bool = True
+    """Whether the length of its training is its own, so that a study cannot ask for another."""
+
+
 class OfferedTask(Message):
     """A task that a worker can train, with what the service must know to accept a study of it."""
 
@@ -238,6 +266,8 @@ class OfferedTask(Message):
     reason: str | None = None
     """Why it is not available."""
     packing: Packing = Packing()
+    script: OfferedScript | None = None
+    """Where the task is somebody's training script."""
 
 
 class Announcement(Message):

@@ -19,6 +19,17 @@ from .seeds import derived_seed
 
 LEAST_SEEDS = 3
 """`max_share` takes no seeds below this."""
+SEEDLESS = {
+    "fixed": (
+        "no confirmation on fresh seeds: the script takes no seed, and its trainings are all alike; each arm was "
+        "trained once more, which says nothing of chance",
+    ),
+    "repeats": (
+        "the script takes no seed: in place of fresh seeds its trainings were repeated, which differ by themselves; "
+        "each number of a seed stands for one repetition",
+    ),
+}
+"""What the answer says of a script that cannot be trained on seeds."""
 OWN = (SAMPLED, IMPORTED)
 """Origins of the trials that a search puts forward: all but the baselines'."""
 
@@ -77,9 +88,9 @@ def plan_confirmation(search: Search, past: Sequence[Past]) -> Plan:
     It follows from `past` alone, so that it is the same after a restart.
     """
     arms = [*_candidates(search, past), *_baselines(search, past)]
-    wanted = search.spec.confirmation.seeds
+    wanted = search.spec.confirmation.seeds if search.seeding != "fixed" else 1
     afforded = min(wanted, max(min(LEAST_SEEDS, wanted), _affordable_seeds(search, past, len(arms))))
-    notes = []
+    notes = list(SEEDLESS.get(search.seeding, ()))
     if afforded < wanted:
         share = search.spec.confirmation.max_share
         notes.append(
@@ -116,7 +127,7 @@ def _baselines(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
     if search.opponents.current is not None:
         arms.append(PlannedArm(CURRENT, "baseline", search.opponents.current))
     for name in [*search.opponents.inside, *search.opponents.outside]:
-        candidate, tuned = tuned_candidate(name, past, search.resolved.direction)
+        candidate, tuned = tuned_candidate(search.opponents, name, past, search.resolved.direction)
         arms.append(PlannedArm(name, "baseline", candidate, tuned))
     return arms
 

@@ -10,6 +10,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.schedules import rise_steps
 from search_spaces.space import Space
 from search_spaces.study import ResolvedStudy, StudySpec
+from search_spaces.work import Seeding
 from store.history import HISTORY, IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
@@ -31,6 +32,8 @@ class Search:
     opponents: Opponents
     wishes: tuple[Candidate, ...] = ()
     """Candidates of past trials that are to be tried first, after the baselines."""
+    seeding: Seeding = "seeded"
+    """What a seed does to a training of the task."""
 
     @property
     def budget(self) -> int:

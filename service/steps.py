@@ -74,8 +74,11 @@ def search_of(store: Store, study: LiveStudy) -> Search:
     version = study.resolved.task_version
     matching = [o for o in offers(store) if o.name == study.spec.task.name and o.version == version]
     sparse = any(offer.sparse_gradients for offer in matching)
-    opponents = opponents_of(study.spec, study.space, sparse=sparse)
-    return Search(study.spec, study.resolved, study.space, opponents, first_wishes(store, study.study_id))
+    script = next((offer.script for offer in matching if offer.script is not None), None)
+    opponents = opponents_of(study.spec, study.space, sparse=sparse, script=script)
+    wishes = first_wishes(store, study.study_id)
+    seeding = "seeded" if script is None else script.seeding
+    return Search(study.spec, study.resolved, study.space, opponents, wishes, seeding)
 
 
 # Searching

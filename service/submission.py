@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from search_spaces.baselines import BASELINES
+from search_spaces.baselines import SCRIPT_BASELINES
 from search_spaces.candidate import Candidate
 from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
 from search_spaces.schedules import check_horizon
+from search_spaces.script_space import resolve_script_space, script_default, unreachable
 from search_spaces.space import Space, resolve_space
 from search_spaces.study import EXTERNAL_TASK, BudgetSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
-from search_spaces.work import OfferedTask
+from search_spaces.work import OfferedScript, OfferedTask
 
-from .opponents import CURRENT, baseline_names
+from .opponents import CURRENT, baselines_of
 
 Resolution = tuple[ResolvedStudy, Space]
 
@@ -53,10 +54,18 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
 
 def _check_unoffered(spec: StudySpec, *, sparse: bool) -> None:
     """Refuse what would be wrong with any task whose gradients are `sparse`, or are not."""
+    if _names_script(spec):
+        return  # the task may be one, which leaves other things open
     space = _space(spec, None, sparse=sparse)
     _check_current(spec.current, sparse=sparse)
     if spec.horizon.steps is not None:
         _check_horizons(spec, space, spec.horizon.steps, sparse=sparse)
+
+
+def _names_script(spec: StudySpec) -> bool:
+    named = (*(spec.space.optimizers or ()), *(spec.space.schedules or ()), *(spec.confirmation.baselines or ()))
+    own = spec.current is not None and spec.current.optimizer.kind == "script"
+    return own or any(name == "script" or name in SCRIPT_BASELINES for name in named)
 
 
 def _check_sparse_instead(spec: StudySpec, problem: InvalidSpec) -> None:
@@ -99,14 +108,18 @@ def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:
     space = _space(spec, offer, sparse=sparse)
     _check_current(spec.current, sparse=sparse)
     _check_groups(spec.current, offer)
-    _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse)
+    _check_script(spec, resolved, offer)
+    _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse, script=offer.script if offer else None)
     return resolved, space
 
 
 def _space(spec: StudySpec, offer: OfferedTask | None, *, sparse: bool) -> Space:
     named = spec.confirmation.baselines or []
-    if CURRENT in named and spec.current is None:
+    script = offer.script if offer is not None else None
+    if CURRENT in named and spec.current is None and (script is None or script_default(script) is None):
         raise InvalidSpec("the study has no `current` to compare with", field="confirmation.baselines")
+    if script is not None:
+        return resolve_script_space(spec.space, spec.budget.trials, script, baselines=named)
     return resolve_space(
         spec.space,
         spec.budget.trials,
@@ -136,13 +149,33 @@ def _check_groups(current: Candidate | None, offer: OfferedTask | None) -> None:
             raise InvalidSpec(f"the task has no parameter group {group!r}: {listed}", field="current.lr_ratios")
 
 
-def _check_horizons(spec: StudySpec, space: Space, horizon: int, *, sparse: bool) -> None:
+def _check_script(spec: StudySpec, resolved: ResolvedStudy, offer: OfferedTask | None) -> None:
+    """Refuse what a training script cannot be asked for, and its own schedule where the task is none."""
+    script, current = (None if offer is None else offer.script), spec.current
+    if script is None:
+        if current is not None and current.optimizer.kind == "script":
+            raise InvalidSpec("script is for tasks that are scripts only", field="current.optimizer")
+        return
+    assert offer is not None
+    if script.fixed_horizon and resolved.horizon_steps != offer.horizon.steps:
+        raise InvalidSpec(
+            f"the script itself makes {offer.horizon.steps} updates, and nothing tells it another number",
+            field="horizon",
+        )
+    reason = None if current is None else unreachable(current, script)
+    if reason is not None:
+        raise InvalidSpec(f"the script cannot be told to train so: {reason}", field="current")
+
+
+def _check_horizons(
+    spec: StudySpec, space: Space, horizon: int, *, sparse: bool, script: OfferedScript | None = None
+) -> None:
     """Refuse a horizon into which something that will be trained does not fit."""
     space.check_horizon(horizon)
     if spec.current is not None:
         _check_fit("current.schedule", spec.current, horizon)
-    for name in baseline_names(spec, sparse=sparse):
-        _check_fit(f"baseline {name}", BASELINES[name], horizon)
+    for name, candidate in baselines_of(spec, sparse=sparse, script=script).items():
+        _check_fit(f"baseline {name}", candidate, horizon)
 
 
 def _check_fit(where: str, candidate: Candidate, horizon: int) -> None:

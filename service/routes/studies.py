@@ -112,7 +112,8 @@ def _plan(store: Store, spec: StudySpec) -> StudyPlan:
         return StudyPlan(name=spec.name, state="queued", trials=spec.budget.trials)
     resolved, space = resolution
     offer = offer_of(known, spec.task)
-    opponents = opponents_of(spec, space, sparse=offer is not None and offer.sparse_gradients)
+    sparse = offer is not None and offer.sparse_gradients
+    opponents = opponents_of(spec, space, sparse=sparse, script=offer.script if offer else None)
     tries = first_tries(opponents, spec.budget.trials)
     arms = len(opponents.names) + spec.confirmation.top
     return StudyPlan(

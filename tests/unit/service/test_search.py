@@ -235,12 +235,12 @@ def test_a_baseline_is_confirmed_at_its_best_lr() -> None:
     name = DEFAULTS[0]
     of_name = [one for one in past if one.origin == f"baseline:{name}"]
 
-    down, up = (tuned_candidate(name, past, direction) for direction in ("minimize", "maximize"))
+    down, up = (tuned_candidate(search.opponents, name, past, direction) for direction in ("minimize", "maximize"))
 
     assert down == (of_name[0].candidate, True)
     assert up == (of_name[-1].candidate, True)
-    assert tuned_candidate(name, of_name[:1], "minimize") == (of_name[0].candidate, False)
-    assert tuned_candidate(name, [], "minimize") == (BASELINES[name], False)
+    assert tuned_candidate(search.opponents, name, of_name[:1], "minimize") == (of_name[0].candidate, False)
+    assert tuned_candidate(search.opponents, name, [], "minimize") == (BASELINES[name], False)
 
 
 def test_named_baselines_stand_in_place_of_the_usual_ones() -> None:
