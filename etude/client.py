@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from search_spaces.export import Framework
     from search_spaces.history import HistoryItem, HistoryView, PastTrial
+    from search_spaces.insight import Insight
     from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
     from search_spaces.study import StudySpec
     from search_spaces.work import ClaimAnswer, Purpose
@@ -130,6 +131,12 @@ class Client:
         from search_spaces.results import Answer
 
         return Answer.model_validate(self._http.call("GET", _path(name, "best")).json())
+
+    def importance(self, name: str) -> Insight:
+        """Return what the search has taught: importance, families, the metric against the LR, what was pruned."""
+        from search_spaces.insight import Insight
+
+        return Insight.model_validate(self._http.call("GET", _path(name, "importance")).json())
 
     def curve(self, name: str, *, steps: int | None = None) -> list[float]:
         """Return the answer's LR of every update, at the study's horizon or redrawn for `steps` updates."""

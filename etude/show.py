@@ -57,7 +57,7 @@ def arms_table(answer: Answer) -> Table:
     """The confirmation: every candidate and baseline on the same fresh seeds, best first."""
     metric = answer.metric.name if answer.metric else "metric"
     seeds = f"on {len(answer.seeds)} fresh seeds" if answer.seeds else "on fresh seeds"
-    table = _table(f"Confirmation {seeds} ({metric}, mean ± standard deviation)")
+    table = plain_table(f"Confirmation {seeds} ({metric}, mean ± standard deviation)")
     table.add_column("trained again", no_wrap=True)
     table.add_column(metric, no_wrap=True)
     table.add_column("n", justify="right")
@@ -73,7 +73,7 @@ def top_table(trials: Iterable[TrialView], metric: str, maximize: bool, count: i
     """The search's best complete trials, with the warning that belongs to such scores."""
     best = sorted(trials, key=lambda trial: _order(trial.value, maximize))[:count]
     further = sorted({name for trial in best for name in trial.metrics})
-    table = _table(f"Best {len(best)} of the search (one seed each; scores of a search are optimistic)")
+    table = plain_table(f"Best {len(best)} of the search (one seed each; scores of a search are optimistic)")
     table.add_column("trial", justify="right")
     for name in (metric, *further):
         table.add_column(name, no_wrap=True)
@@ -87,7 +87,7 @@ def top_table(trials: Iterable[TrialView], metric: str, maximize: bool, count: i
 
 def trials_table(trials: Iterable[TrialView], metric: str) -> Table:
     """Trials, one a line."""
-    table = _table()
+    table = plain_table()
     for name in ("trial", "state", metric, "steps", "origin", "candidate"):
         table.add_column(name, no_wrap=name != "candidate", justify="right" if name == "trial" else "left")
     for trial in trials:
@@ -101,7 +101,7 @@ def trials_table(trials: Iterable[TrialView], metric: str) -> Table:
 
 def history_table(past: Iterable[HistoryView]) -> Table:
     """Past trials that a study holds, one a line."""
-    table = _table()
+    table = plain_table()
     for name in ("source", "origin", "value", "steps", "candidate"):
         table.add_column(name, no_wrap=name != "candidate")
     for trial in past:
@@ -112,7 +112,7 @@ def history_table(past: Iterable[HistoryView]) -> Table:
 
 def studies_table(studies: Iterable[StudyView]) -> Table:
     """Studies, one a line."""
-    table = _table()
+    table = plain_table()
     for name in ("study", "state", "task", "trials", BEST_SCORE, "reason"):
         table.add_column(name, no_wrap=name != "reason")
     for study in studies:
@@ -124,7 +124,7 @@ def studies_table(studies: Iterable[StudyView]) -> Table:
 
 def workers_table(workers: Iterable[WorkerView]) -> Table:
     """Workers, one a line."""
-    table = _table()
+    table = plain_table()
     for name in ("worker", "live", "leased", "devices", "tasks"):
         table.add_column(name)
     for worker in workers:
@@ -152,7 +152,8 @@ def study_parts(view: StudyView) -> list[RenderableType]:
     return [Text(view.name, style="bold"), Padding(grid, (0, 0, 0, 2))]
 
 
-def _table(title: str | None = None) -> Table:
+def plain_table(title: str | None = None) -> Table:
+    """A table without lines, its title on the left."""
     return Table(title=title, title_justify="left", title_style="bold", box=None, header_style="dim", pad_edge=False)
 
 

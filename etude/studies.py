@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from search_spaces.export import Framework
+    from search_spaces.insight import Insight
     from search_spaces.results import Answer, StudyView, TrialState, TrialView
     from search_spaces.work import Purpose
 
@@ -33,6 +34,10 @@ class Study:
     def best(self) -> Answer:
         """Return the answer, or as much of it as there is."""
         return self.client.best(self.name)
+
+    def importance(self) -> Insight:
+        """Return what the search has taught; see `Client.importance`."""
+        return self.client.importance(self.name)
 
     def trials(self, *, state: TrialState | None = None, purpose: Purpose | None = None) -> TrialPages:
         """Return the study's trials; see `Client.trials`."""

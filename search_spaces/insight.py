@@ -97,5 +97,9 @@ class Insight(Message):
     """By part, the most tried first."""
     lr: list[LrSensitivity] = []
     pruned: list[RungPruned] = []
+    spared: int = 0
+    """Trials that would have been pruned and ran to their end all the same, to see what pruning hides."""
+    spared_good: int = 0
+    """Of these, how many ended among the best quarter of all complete trials."""
     notes: list[str] = []
     """What of it not to believe, in words."""

@@ -218,17 +218,25 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
     if steps > LONGEST_HORIZON:
         field = "horizon" if spec.horizon.epochs is None else "horizon.epochs"
         raise InvalidSpec(f"{steps} steps are more than the longest horizon of {LONGEST_HORIZON}", field=field)
-    # Two fractions may round to one step on a short horizon: one comparison there is enough.
-    rungs = sorted({whole_steps(fraction, steps) for fraction in spec.pruner.rungs})
-    rungs = [rung for rung in rungs if rung < steps] if spec.pruner.kind != "none" else []
     return ResolvedStudy(
         metric=metric,
         direction=direction,
         horizon_steps=steps,
         task_version=version,
-        rungs=rungs,
+        rungs=resolve_rungs(spec.pruner, steps),
         arithmetic=offer.arithmetic if offer else None,
     )
+
+
+def resolve_rungs(pruner: PrunerSpec, horizon_steps: int) -> list[int]:
+    """Return the steps at which trials are compared over a horizon, rising; none without pruning.
+
+    Two fractions may round to one step on a short horizon: one comparison there is enough.
+    """
+    if pruner.kind == "none":
+        return []
+    rungs = sorted({whole_steps(fraction, horizon_steps) for fraction in pruner.rungs})
+    return [rung for rung in rungs if rung < horizon_steps]
 
 
 __all__ = [
@@ -247,5 +255,6 @@ __all__ = [
     "TaskSpec",
     "WarmStartSpec",
     "confirmation_name",
+    "resolve_rungs",
     "resolve_study",
 ]

@@ -9,8 +9,9 @@ from store.verbs import SqlVerbs
 
 from . import problems
 from .feeds import Feeds
+from .insights import Insights
 from .middleware import BodyLimit, RequestIds
-from .routes import best, catalogue, code, events, health, history, studies, trials, work, workers
+from .routes import best, catalogue, code, events, health, history, importance, studies, trials, work, workers
 from .settings import Settings
 from .storable import refuse_unstorable
 from .supervision import Supervised
@@ -33,11 +34,12 @@ def create_app(
     app.state.store = store
     app.state.verbs = SqlVerbs(for_verbs or store)
     app.state.feeds = Feeds(store)
+    app.state.insights = Insights(store)
     app.state.settings = settings
     app.state.coordinator = coordinator
     problems.install(app)
     app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
-    for module in (studies, trials, work, events, best, code, catalogue, workers, history, health):
+    for module in (studies, trials, work, events, best, code, importance, catalogue, workers, history, health):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from store import Store
 from store.verbs import SqlVerbs
 
+from .insights import Insights
 from .supervision import Supervised
 
 # These only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
@@ -24,6 +25,10 @@ async def _verbs(request: Request) -> SqlVerbs:
     return cast(SqlVerbs, request.app.state.verbs)
 
 
+async def _insights(request: Request) -> Insights:
+    return cast(Insights, request.app.state.insights)
+
+
 async def _nudge(request: Request) -> Callable[[], None]:
     coordinator = cast(Supervised | None, request.app.state.coordinator)
     return coordinator.nudge if coordinator is not None else _nobody
@@ -34,6 +39,7 @@ def _nobody() -> None:
 
 
 StoreOf = Annotated[Store, Depends(_store)]
+InsightsOf = Annotated[Insights, Depends(_insights)]
 VerbsOf = Annotated[SqlVerbs, Depends(_verbs)]
 Nudge = Annotated[Callable[[], None], Depends(_nudge)]
 """Tells the coordinator that there is something to do."""

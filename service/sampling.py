@@ -117,8 +117,8 @@ def _frozen(past: Past, ranges: Mapping[str, AnyRange]) -> FrozenTrial | None:
     return create_trial(
         state=state,
         value=value,
-        params={name: _inside(ranges[name], known) for name, known in past.params.items()},
-        distributions={name: _distribution(ranges[name]) for name in past.params},
+        params={name: on_scale(ranges[name], known) for name, known in past.params.items()},
+        distributions={name: scale_of(ranges[name]) for name in past.params},
         intermediate_values=rungs,
     )
 
@@ -141,7 +141,8 @@ def _outcome(past: Past) -> tuple[TrialState | None, float | None, dict[int, flo
 # Between a range as people write it and the scale that the sampler draws on
 
 
-def _distribution(allowed: AnyRange) -> BaseDistribution:
+def scale_of(allowed: AnyRange) -> BaseDistribution:
+    """Return the distribution on whose scale a range is searched."""
     if isinstance(allowed, Choice):
         return CategoricalDistribution(tuple(allowed.choices))
     if isinstance(allowed, IntRange):
@@ -151,7 +152,7 @@ def _distribution(allowed: AnyRange) -> BaseDistribution:
     return FloatDistribution(allowed.low, allowed.high, log=allowed.log)
 
 
-def _inside(allowed: AnyRange, value: Scalar) -> Any:
+def on_scale(allowed: AnyRange, value: Scalar) -> Any:
     """Put a known value onto the sampler's scale, and exactly onto its range."""
     if isinstance(allowed, Choice):
         place = allowed.index(value)

@@ -12,6 +12,7 @@ from psycopg.sql import Literal
 from sqlalchemy import create_engine, event, text
 
 from store import Store, open_store
+from store.insights import latest_ended
 from store.proposals import recent_history
 from store.studies import get_study, own
 from store.trials import list_trials
@@ -211,3 +212,11 @@ def test_pages_by_state_and_counts_go_by_index(full: Store) -> None:
     assert "etude_proposals_ended" in common
     assert "etude_proposals_ended" in counts
     assert set(whole_scans(rare + common + counts)) <= {"trials"}
+
+
+def test_the_trials_that_importance_is_made_of_come_by_index(full: Store) -> None:
+    """However long the history, the latest are read by number, and no more than were asked for."""
+    plan = plans_of(full, lambda: latest_ended(full, "mine", 500))
+
+    assert whole_scans(plan) == []
+    assert "Sort" not in plan
