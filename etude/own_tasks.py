@@ -10,7 +10,13 @@ import inspect
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from search_spaces.model import field_path
+from search_spaces.study import EXTERNAL_TASK, Direction
+from search_spaces.work import LONGEST_HORIZON, Precision
 
 from .task import LoadedTask, Task, judged_by_examples
 
@@ -22,6 +28,34 @@ REQUIRED = {
     "steps_per_epoch": "the updates of an epoch, such as steps_per_epoch = 100",
     "batch_size": "the examples of a full batch, such as batch_size = 32",
 }
+
+
+Count = Annotated[int, Field(ge=1, le=LONGEST_HORIZON)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class _Declared(BaseModel):
+    """What the attributes of a task's class may be."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    version: str | None
+    Params: type[BaseModel]
+    metric: Annotated[str, Field(min_length=1)]
+    direction: Direction
+    further_metrics: Names
+    epochs: Count
+    steps_per_epoch: Count
+    batch_size: Count
+    evaluation_steps: Count | None
+    parameter_groups: Names
+    precision: Precision
+    partial_batch: bool
+    sparse_gradients: bool
+    channels_last: bool
+    tf32: bool
+    cohort: bool
 
 
 class WrongTask(ValueError):
@@ -50,14 +84,15 @@ def checked(thing: Any, reference: str) -> type[Task]:
     """Return what was found under a name, if it is a task that says what a task has to say.
 
     Raises:
-        WrongTask: it is not; the text names everything that is missing.
+        WrongTask: it is not; the text names everything that is missing or wrong.
     """
     if not inspect.isclass(thing) or not issubclass(thing, Task):
         what = "there is nothing of that name" if thing is None else f"it is {thing!r}"
         raise WrongTask(f"{reference} is no subclass of etude.task.Task: {what}")
-    faults = list(_faults(thing))
-    if faults:
+    if faults := list(_faults(thing)):
         raise WrongTask(f"{reference} is not a whole task: " + "; ".join(faults))
+    if wrong := list(_wrong_values(thing)):
+        raise WrongTask(f"{reference} is wrong: " + "; ".join(wrong))
     return thing
 
 
@@ -81,6 +116,22 @@ def _faults(task: type[Task]) -> Iterator[str]:
         yield "metrics() is not written, nor evaluate() in its place"
     if judged_by_examples(task) and not issubclass(task, LoadedTask) and task.examples is Task.examples:
         yield "examples() is not written, nor evaluate() in its place"
+
+
+def _wrong_values(task: type[Task]) -> Iterator[str]:
+    """What is wrong with the attributes of a class that has them all."""
+    try:
+        declared = _Declared.model_validate({name: getattr(task, name) for name in _Declared.model_fields})
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            yield f"{field_path(one['loc'])} is {one['input']!r}: {one['msg'][0].lower()}{one['msg'][1:]}"
+        return
+    if declared.name == EXTERNAL_TASK or any(character.isspace() or character == "," for character in declared.name):
+        yield f"name is {declared.name!r}: neither spaces nor commas are in a name, and {EXTERNAL_TASK} is taken"
+    try:
+        declared.Params.model_json_schema()
+    except Exception as error:  # noqa: BLE001 -- pydantic has many ways to say that a type has no schema
+        yield f"Params has no JSON Schema: {error}"
 
 
 def _not_found(module_name: str, error: ModuleNotFoundError) -> str:

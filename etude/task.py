@@ -147,6 +147,12 @@ class Task(ABC):
         parameters: Iterable[Any] = model.parameters()
         return parameters
 
+    def close(self) -> None:  # noqa: B027 -- most tasks hold nothing open
+        """Let go of what is open, such as a loader's processes; a worker calls it when it needs the task no more.
+
+        It may be called more than once, and of a task that has trained nothing.
+        """
+
 
 class LoadedTask(Task):
     """A task whose data come through a loader, such as a torch DataLoader, because they do not fit in memory.
@@ -194,6 +200,10 @@ class LoadedTask(Task):
     def examples(self, split: Split) -> Iterator[Any]:
         """Return the batches of a split as the loader gives them."""
         return (_moved(batch, self.device) for batch in self.loader(split, 0, 0))
+
+    def close(self) -> None:
+        """Let go of the epoch under way, and with it of its loader's processes; override with `super().close()`."""
+        self._walk = None
 
 
 class _Walk:
@@ -262,7 +272,7 @@ def metric_name(metric: str, split: Split = "validation") -> str:
 
 def offer(task: type[Task], packing: Packing | None = None) -> OfferedTask:
     """Return what a worker announces of a task that it can train."""
-    reason = task.available()
+    reason = _unavailable(task)
     return OfferedTask(
         name=task.name,
         version=task_version(task),
@@ -278,3 +288,14 @@ def offer(task: type[Task], packing: Packing | None = None) -> OfferedTask:
         reason=reason,
         packing=packing or Packing(),
     )
+
+
+def _unavailable(task: type[Task]) -> str | None:
+    """Return why a task cannot be trained here; one that raises where it should say so must not end a worker."""
+    try:
+        reason = task.available()
+    except Exception as error:  # noqa: BLE001 -- a task's code may raise anything
+        return f"available() raises {type(error).__name__}: {error}"
+    if reason is not None and not isinstance(reason, str):
+        return f"available() has to return None or the reason in words, not {reason!r}"
+    return reason

@@ -159,6 +159,12 @@ class Bench:
                 solo.enter(attempt)
         return attempts if was_alone else []
 
+    def close(self) -> None:
+        """Let go of every engine, and close what its task has open."""
+        stations, self._stations = self._stations, {}
+        for station in stations.values():
+            self._close(station.task)
+
     def _leave(self, station: Station, attempt: Attempt) -> None:
         try:
             station.engine.leave(attempt)
@@ -173,7 +179,7 @@ class Bench:
         self._stations[key] = station
         warm = [other for other in self._stations if not self._stations[other].is_busy and other != key]
         for oldest in warm[:-MOST_WARM]:
-            del self._stations[oldest]
+            self._close(self._stations.pop(oldest).task)
         return station
 
     def _open(self, claimed: ClaimedTask) -> Station:
@@ -181,6 +187,12 @@ class Bench:
         make, packing = self._chosen(task)
         self._log.info("opened", task=claimed.name, size=packing.size, reason=packing.reason)
         return Station(TaskVersion(name=claimed.name, version=claimed.version), task, make(), packing)
+
+    def _close(self, task: Task) -> None:
+        try:
+            task.close()
+        except Exception as error:  # noqa: BLE001 -- what a task leaves open costs room, no trial and no worker
+            self._log.warning("task_not_closed", task=task.name, reason=reason_of(error))
 
     def _chosen(self, task: Task) -> Opening:
         try:

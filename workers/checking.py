@@ -6,21 +6,25 @@ import argparse
 import json
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from etude import task as task_api
 from etude.own_tasks import WrongTask, load_task
-from etude.task import Task, metric_name, offer
+from etude.task import Task, judged_by_examples, metric_name, offer
 from search_spaces.baselines import BASELINES
 from search_spaces.problems import Problem
 
 from .arithmetic import autocasting, laid_out
 from .engine import Evaluation
-from .failures import reason_of
+from .failures import is_out_of_memory
 from .packing.layout import NotPackable
 from .packing.probe import check_packing
 from .randomness import reseed_torch
@@ -29,6 +33,9 @@ from .training import BEFORE_THE_FIRST_STEP, Diverged, Training
 SEED, OTHER_SEED = 1, 2
 MOST_STEPS = 20
 """Of the short trial, and no more than an epoch."""
+OURS = {Path(__file__).parent, Path(task_api.__file__).parent}
+"""Where the code lies that calls a task."""
+Check = Callable[[Task], str | None]
 
 
 class Wrong(Exception):
@@ -46,35 +53,62 @@ class Finding:
 
 def findings(kind: type[Task], params: Mapping[str, Any] | None = None, device: str = "cpu") -> Iterator[Finding]:
     """Look at a task from the outside in; the first thing that is wrong is the last finding."""
-    checks: tuple[tuple[str, Callable[[Task], str | None]], ...] = (
-        ("model", _check_model), ("batch", _check_batch), ("loss", _check_loss), ("evaluation", _check_evaluation),
-        ("a short trial", _check_trial), ("many trials at once", _check_packing),
-    )  # fmt: skip
+    offered = offer(kind)
+    if offered.reason is not None:
+        yield Finding("available", wrong=offered.reason)
+        return
     try:
-        offered = offer(kind)
         task = kind(params, device)
     except Problem as problem:
         yield Finding("parameters", wrong=str(problem))
         return
-    if offered.reason is not None:
-        yield Finding("available", wrong=offered.reason)
+    except Exception as error:  # noqa: BLE001 -- a task's code may raise anything: that is what is looked for
+        yield Finding("making it", wrong=_raised(error))
         return
     yield Finding(
         "offered", note=f"{offered.name} {offered.version}: {offered.metric}, {offered.horizon.steps} updates"
     )
+    try:
+        yield from _checked(task)
+    finally:
+        with suppress(Exception):  # said already, where closing was what went wrong
+            task.close()
+
+
+def _checked(task: Task) -> Iterator[Finding]:
+    checks: tuple[tuple[str, Check], ...] = (
+        ("model", _check_model), ("groups", _check_groups), ("batch", _check_batch), ("loss", _check_loss),
+        ("evaluation", _check_evaluation), ("a short trial", _check_trial), ("many trials at once", _check_packing),
+        ("closing", _check_closing),
+    )  # fmt: skip
     for about, check in checks:
-        try:
-            finding = Finding(about, note=check(task))
-        except Wrong as wrong:
-            finding = Finding(about, wrong=str(wrong))
-        except Exception as error:  # noqa: BLE001 -- a task's code may raise anything: that is what is looked for
-            finding = Finding(about, wrong=f"it raises\n{reason_of(error)}")
+        finding = _found(about, check, task)
         yield finding
         if finding.wrong is not None:
             return
 
 
+def _found(about: str, check: Check, task: Task) -> Finding:
+    try:
+        return Finding(about, note=check(task))
+    except Wrong as wrong:
+        return Finding(about, wrong=str(wrong))
+    except Exception as error:  # noqa: BLE001 -- as above
+        return Finding(about, wrong=_raised(error))
+
+
+def _raised(error: Exception) -> str:
+    """Say what was raised, with the traceback from the task's own code on."""
+    said = "memory ran out" if is_out_of_memory(error) else f"it raises {type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = next((place for place, frame in enumerate(frames) if Path(frame.filename).parent not in OURS), len(frames))
+    return "\n".join([said, *(line.rstrip() for line in traceback.format_list(frames[own:]))])
+
+
 def _check_model(task: Task) -> str:
+    model = task.model(SEED)
+    if not isinstance(model, nn.Module):
+        raise Wrong(f"model() has to return a torch.nn.Module, not {_described(model)}")
     first, second = (_model(task, SEED).state_dict() for _ in range(2))
     if not _same(first, second):
         raise Wrong(
@@ -83,6 +117,15 @@ def _check_model(task: Task) -> str:
     if _same(first, _model(task, OTHER_SEED).state_dict()):
         raise Wrong("model(seed) gives the same weights for every seed: then fresh seeds confirm nothing")
     return f"{sum(weight.numel() for weight in first.values()):,} numbers"
+
+
+def _check_groups(task: Task) -> str:
+    groups = list(task.groups(_model(task, SEED)))
+    named = {str(group["name"]) for group in groups if isinstance(group, Mapping) and "name" in group}
+    if named != set(task.parameter_groups):
+        declared, given = (", ".join(sorted(names)) or "none" for names in (task.parameter_groups, named))
+        raise Wrong(f"parameter_groups names {declared}, and the groups that groups() returns have the names: {given}")
+    return ", ".join(task.parameter_groups) or "one learning rate for all"
 
 
 def _check_batch(task: Task) -> None:
@@ -109,13 +152,29 @@ def _check_loss(task: Task) -> None:
 def _check_evaluation(task: Task) -> str:
     model = _model(task, SEED).eval()
     with torch.no_grad(), autocasting(task):
+        if judged_by_examples(type(task)):
+            _check_metrics(task, model)
         first, again = task.evaluate(model, "validation"), task.evaluate(model, "validation")
+    if not isinstance(first, Mapping):
+        raise Wrong(f"evaluate() has to return a dict of floats, not {_described(first)}")
     missing = [name for name in (task.metric, *task.further_metrics) if name not in first]
     if missing:
         raise Wrong(f"evaluation gives {', '.join(first) or 'nothing'}, and {', '.join(missing)} is missing")
     if not _equal(first[task.metric], again[task.metric]):
         raise Wrong(f"the {task.metric} of the same model differs from one evaluation to the next")
     return ", ".join(f"{metric_name(name)} {value:.4g}" for name, value in first.items())
+
+
+def _check_metrics(task: Task, model: nn.Module) -> None:
+    for batch in task.examples("validation"):
+        given = task.metrics(model, batch)
+        if not isinstance(given, Mapping):
+            raise Wrong(f"metrics() has to return a dict of tensors without dimensions, not {_described(given)}")
+        for name, value in given.items():
+            if not isinstance(value, Tensor) or value.dim() != 0:
+                raise Wrong(f"metrics() has to give {name} as a tensor without dimensions, not {_described(value)}")
+        return
+    raise Wrong("examples('validation') gives no batch to judge by")
 
 
 def _check_trial(task: Task) -> str:
@@ -174,8 +233,15 @@ def _equal(first: float, second: float) -> bool:
     return first == second or (math.isnan(first) and math.isnan(second))
 
 
-def _described(loss: Any) -> str:
-    return f"one of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+def _check_closing(task: Task) -> None:
+    task.close()
+    task.close()
+
+
+def _described(thing: Any) -> str:
+    if isinstance(thing, Tensor):
+        return f"a tensor of shape {tuple(thing.shape)}"
+    return "None" if thing is None else f"a {type(thing).__name__}"
 
 
 def _params(text: str) -> dict[str, Any]:

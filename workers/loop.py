@@ -75,6 +75,7 @@ class Worker:
                 self._claim_and_train()
                 self._hand.give_back()
         finally:
+            self._bench.close()
             self._link.close()
         self._log.info("stopped", asked=self.stop.asked)
 

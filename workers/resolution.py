@@ -17,6 +17,7 @@ import math
 import statistics
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,10 +222,10 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     torch.set_num_threads(flags.threads)
     for name, kind in named(flags.tasks).items():
-        task = kind(json.loads(flags.params), flags.device)
         file = flags.directory / f"{name}.jsonl"
-        study = Study(task, json.loads(flags.optimizer), flags.epochs or task.epochs, file, packs=flags.packed)
-        sys.stdout.write(written(task, study.measured(flags.seeds, flags.tuning_seeds)) + "\n")
+        with closing(kind(json.loads(flags.params), flags.device)) as task:
+            study = Study(task, json.loads(flags.optimizer), flags.epochs or task.epochs, file, packs=flags.packed)
+            sys.stdout.write(written(task, study.measured(flags.seeds, flags.tuning_seeds)) + "\n")
     return 0
 
 

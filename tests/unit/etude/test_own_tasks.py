@@ -11,6 +11,8 @@ import pytest
 from etude.own_tasks import WrongTask, installed_tasks, load_task
 
 WHOLE = """
+from collections.abc import Callable
+from pydantic import BaseModel
 from etude.task import Task
 
 class Wells(Task):
@@ -25,6 +27,23 @@ class Wells(Task):
 class Half(Task):
     name = "half"
     def model(self, seed): ...
+
+class Never(Wells):
+    epochs = 0
+    direction = "down"
+
+class Spaced(Wells):
+    name = "own wells"
+
+class Taken(Wells):
+    name = "external"
+
+class Letters(Wells):
+    further_metrics = "error"
+
+class NoSchema(Wells):
+    class Params(BaseModel):
+        pump: Callable[[], None]
 
 number = 3
 """
@@ -58,6 +77,11 @@ def test_a_class_is_found_by_module_and_name(path: Path) -> None:
             "my_wells:Half",
             r"metric is not set.*epochs is not set.*batch\(\) is not written.*metrics\(\) is not written",
         ),
+        ("my_wells:Never", r"direction is 'down': input should be .*; epochs is 0: input should be greater than"),
+        ("my_wells:Spaced", "name is 'own wells': neither spaces nor commas are in a name"),
+        ("my_wells:Taken", "external is taken"),
+        ("my_wells:Letters", "further_metrics is 'error': input should be a valid tuple"),
+        ("my_wells:NoSchema", "Params has no JSON Schema"),
         ("my_needs:Wells", "it needs no_such_library, which is not installed"),
         ("my_broken:Wells", "fails with ZeroDivisionError: division by zero"),
     ],

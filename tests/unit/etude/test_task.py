@@ -251,6 +251,34 @@ def test_a_loader_that_ends_too_soon_is_an_error() -> None:
             task.batch(7, seed=0)
 
 
+def test_closing_lets_go_of_the_epoch_under_way() -> None:
+    """What a loader has open is closed at once, not when garbage is collected; it may be done again."""
+    task, open_loaders = Counting(), [0]
+
+    def batches() -> Any:
+        open_loaders[0] += 1
+        try:
+            yield from range(4)
+        finally:
+            open_loaders[0] -= 1
+
+    task.loader = lambda split, seed, epoch: batches()  # type: ignore[method-assign]
+    assert task.batch(1, seed=0) == 1
+    assert open_loaders == [1]
+
+    task.close()
+    task.close()
+
+    assert open_loaders == [0]
+    assert task.batch(1, seed=0) == 1
+    task.close()
+
+
+def test_a_task_that_holds_nothing_open_need_not_say_so() -> None:
+    """`close` is optional."""
+    Wells().close()
+
+
 def test_a_loaded_task_asks_for_a_cohort() -> None:
     """Its packed trials enter together, and what judges a split comes from the loader in a fixed order."""
     assert LoadedTask.cohort

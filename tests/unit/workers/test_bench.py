@@ -36,10 +36,19 @@ def bench(size: int = 2) -> Bench:
 
 
 class AnyParams(SmallTask):
-    """The small task, which takes any parameters for itself."""
+    """The small task, which takes any parameters for itself and counts how often it was closed."""
 
     def __init__(self, params: Any = None, device: str = "cpu") -> None:
         super().__init__({}, device)
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def closed(stations: list[Station]) -> list[int]:
+    """How often each station's task was closed."""
+    return [station.task.closed for station in stations if isinstance(station.task, AnyParams)]
 
 
 def test_one_engine_for_each_task_and_parameters() -> None:
@@ -75,8 +84,26 @@ def test_few_engines_are_kept_warm() -> None:
         stations.append(filled.enter(done))
         filled.leave(done)
 
+    assert closed(stations) == [1] * 2 + [0] * (MOST_WARM + 1)
     assert filled.enter(attempt(depth=0)) is not stations[0]
     assert filled.enter(attempt(depth=MOST_WARM + 2)) is stations[-1]
+
+
+def test_closing_a_bench_closes_every_task() -> None:
+    """Those with trials too, once each; one that raises harms no other."""
+    filled = bench()
+    stations = [filled.enter(attempt(depth=depth)) for depth in range(3)]
+    filled.leave(stations[0].engine.attempts[0])
+
+    def broken() -> None:
+        raise OSError("already gone")
+
+    stations[1].task.close = broken  # type: ignore[method-assign]
+    filled.close()
+    filled.close()
+
+    assert closed(stations) == [1, 0, 1]
+    assert filled.busy == []
 
 
 def test_what_there_is_place_for() -> None:

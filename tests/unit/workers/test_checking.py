@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from etude.own_tasks import load_task
-from etude.task import Split
+from etude.task import Split, Task
 from search_spaces.problems import InvalidSpec, NotFound
-from tests.small_task import SmallTask
+from tests.small_task import SmallTask, drawn
 from workers.checking import Finding, findings, main
 from workers.log import bind
 from workers.offered import offered
@@ -66,6 +66,70 @@ class Absent(SmallTask):
         return "the pictures are not at hand"
 
 
+class NoModel(SmallTask):
+    def model(self, seed: int) -> nn.Module:
+        return None  # type: ignore[return-value]
+
+
+class Grouped(SmallTask):
+    parameter_groups = ("head",)
+
+
+class Judged(SmallTask):
+    """Judged by examples, as most tasks are."""
+
+    further_metrics = ()
+    evaluate = Task.evaluate
+
+    def examples(self, split: Split) -> list[tuple[Tensor, Tensor]]:
+        return [drawn(8, 0, 0)]
+
+    def metrics(self, model: nn.Module, batch: Any) -> dict[str, Any]:
+        return {"loss": self.loss(model, batch)}
+
+
+class NoMapping(Judged):
+    def metrics(self, model: nn.Module, batch: Any) -> Any:
+        return 0.5
+
+
+class NoTensor(Judged):
+    def metrics(self, model: nn.Module, batch: Any) -> dict[str, Any]:
+        return {"loss": 0.5}
+
+
+class NoExamples(Judged):
+    def examples(self, split: Split) -> list[tuple[Tensor, Tensor]]:
+        return []
+
+
+class NoFloats(SmallTask):
+    def evaluate(self, model: nn.Module, split: Split) -> Any:
+        return 0.5
+
+
+class NotMade(SmallTask):
+    def __init__(self, params: Any = None, device: str = "cpu") -> None:
+        raise FileNotFoundError("pictures.tar")
+
+
+class Unsaid(SmallTask):
+    @classmethod
+    def available(cls) -> str | None:
+        raise ConnectionError("no network")
+
+
+class Answered(SmallTask):
+    @classmethod
+    def available(cls) -> Any:
+        return True
+
+
+class Stuck(SmallTask):
+    def close(self) -> None:
+        raise OSError("the loader hangs")
+
+
 def last(task: type[SmallTask]) -> Finding:
     return list(findings(task))[-1]
 
@@ -76,7 +140,7 @@ def test_a_task_that_is_right_is_said_to_be() -> None:
 
     assert [one.wrong for one in found] == [None] * len(found)
     assert found[0].note == "nothing 1: validation_loss, 100 updates"
-    assert "10 updates, validation_loss" in str(found[-2].note)
+    assert "10 updates, validation_loss" in str(found[-3].note)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +148,22 @@ def test_a_task_that_is_right_is_said_to_be() -> None:
     [
         (SameWeights, "model", "the same weights for every seed"),
         (OtherData, "batch", "gives other data when it is asked again"),
-        (Vector, "loss", "not one of shape (8, 1)"),
+        (Vector, "loss", "not a tensor of shape (8, 1)"),
         (Forgetful, "loss", "without a gradient"),
         (NoMetric, "evaluation", "evaluation gives loss, and weight is missing"),
         (Restless, "evaluation", "differs from one evaluation to the next"),
         (Broken, "loss", "KeyError: 'labels'"),
         (Absent, "available", "the pictures are not at hand"),
+        (Unsaid, "available", "available() raises ConnectionError: no network"),
+        (Answered, "available", "has to return None or the reason in words, not True"),
+        (NotMade, "making it", "FileNotFoundError: pictures.tar"),
+        (NoModel, "model", "has to return a torch.nn.Module, not None"),
+        (Grouped, "groups", "parameter_groups names head, and the groups that groups() returns have the names: none"),
+        (NoMapping, "evaluation", "metrics() has to return a dict of tensors without dimensions, not a float"),
+        (NoTensor, "evaluation", "metrics() has to give loss as a tensor without dimensions, not a float"),
+        (NoExamples, "evaluation", "examples('validation') gives no batch to judge by"),
+        (NoFloats, "evaluation", "evaluate() has to return a dict of floats, not a float"),
+        (Stuck, "closing", "OSError: the loader hangs"),
     ],
 )
 def test_what_is_wrong_is_the_last_that_is_said(task: type[SmallTask], about: str, words: str) -> None:
@@ -98,6 +172,27 @@ def test_what_is_wrong_is_the_last_that_is_said(task: type[SmallTask], about: st
 
     assert found.about == about
     assert words in str(found.wrong)
+
+
+def test_a_traceback_begins_in_the_tasks_own_code() -> None:
+    """Who wrote the task reads of its own lines, not of those that called them."""
+    told = str(last(Broken).wrong).splitlines()
+
+    assert told[0] == "it raises KeyError: 'labels'"
+    assert "test_checking.py" in told[1]
+    assert 'raise KeyError("labels")' in told[2]
+
+
+def test_a_task_is_closed_whatever_was_found() -> None:
+    """Also after the first thing that is wrong."""
+    closed: list[SmallTask] = []
+
+    class Closed(Vector):
+        def close(self) -> None:
+            closed.append(self)
+
+    assert last(Closed).about == "loss"
+    assert len(closed) == 1
 
 
 def test_the_command_prints_its_findings_and_ends_with_1_where_one_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,8 +229,8 @@ def test_the_example_of_a_task_is_right() -> None:
     """examples/my_task.py trains, with its default parameters and with others, many trials at once."""
     found = list(findings(load_task("examples.my_task:Tumours"), {"hidden": 8}))
 
-    assert [one.wrong for one in found] == [None] * 7
-    assert "a worker may pack them" in str(found[-1].note)
+    assert [one.wrong for one in found] == [None] * 9
+    assert "a worker may pack them" in str(found[-2].note)
 
 
 def test_a_wrong_parameter_of_the_example_is_named() -> None:

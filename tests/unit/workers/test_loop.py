@@ -63,6 +63,20 @@ def test_reports_wait_no_longer_than_they_may(store: Store, wire: Wire) -> None:
     assert len(wire.requests("report")) == 9
 
 
+def test_a_worker_that_ends_closes_its_tasks(store: Store, wire: Wire) -> None:
+    """What a task has open is let go when nobody trains it any more."""
+    propose(store, count=2)
+    closed = []
+
+    class Closed(fresh()):  # type: ignore[misc]
+        def close(self) -> None:
+            closed.append(self)
+
+    work(wire, Closed)
+
+    assert len(closed) == 1
+
+
 def test_a_diverged_trial_fails_with_that_reason(store: Store, wire: Wire) -> None:
     """A loss that overflows ends its trial as failed, `diverged`, and the next one is trained."""
     propose(store, candidate=DIVERGING)

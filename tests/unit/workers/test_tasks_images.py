@@ -265,7 +265,7 @@ def test_a_training_on_pictures_goes_on_where_it_stopped(colours: Path, monkeypa
     [end] = [evaluation.value for evaluation in resumed.evaluations(lambda: False)]
     # Else their processes are ended by whoever collects garbage next, five seconds each.
     for task in tasks:
-        task._walk = None
+        task.close()
 
     assert stopped.step == 5
     assert end == ends[-1]
