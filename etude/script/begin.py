@@ -1,0 +1,88 @@
+"""Begins in a process of a trial, right after the script has imported torch."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import platform
+import sys
+import time
+import traceback
+from typing import Any
+
+from .growth import Growth
+from .layout import TRIAL_VARIABLE
+from .record import Writer
+from .steps import Updates
+from .streams import Lines
+from .trial import Trial
+
+TRACEBACK_LINES = 20
+
+
+def begin(torch: Any) -> None:
+    """Register the hooks of the trial that `$ETUDE_TRIAL` names.
+
+    Raises:
+        RuntimeError: the trial cannot be read, or this torch has no hooks for all optimizers (before 2.0).
+    """
+    trial = Trial(os.environ[TRIAL_VARIABLE])
+    inside = Inside(torch, trial)
+    module = importlib.import_module("torch.optim.optimizer")  # torch.optim itself does not name it
+    if not hasattr(module, "register_optimizer_step_pre_hook"):
+        raise RuntimeError(f"etude: torch {torch.__version__} cannot be searched unchanged, 2.0 can")
+    module.register_optimizer_step_pre_hook(inside.before)
+    module.register_optimizer_step_post_hook(inside.updates.after)
+    atexit.register(inside.end)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=inside.forked)
+
+
+class Inside:
+    """The parts of one process: updates, metric lines, metric files, and how it ends."""
+
+    def __init__(self, torch: Any, trial: Trial) -> None:
+        self._torch, self._trial = torch, trial
+        self._writer = Writer(trial.record)
+        self.updates = Updates(torch, trial, self._writer)
+        self._lines = Lines(trial.patterns, self._line, lambda: self.updates.made)
+        self._growth = Growth(trial.files, self._file)
+        self._introduce()
+        self._lines.watch()
+
+    def before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        """Look at what the script has written since the last update, then begin the next one."""
+        self._lines.watch()
+        self._growth.look(self.updates.made)
+        self.updates.before(optimizer, args, kwargs)
+
+    def forked(self) -> None:
+        """Begin anew in a forked child."""
+        self._writer = Writer(self._trial.record)
+        self.updates.forked(self._writer)
+
+    def end(self) -> None:
+        """Note how the process has ended; an exception that nobody caught is still known to Python."""
+        if self._writer.pid != os.getpid():
+            return  # a fork that Python did not see
+        self._lines.end()
+        self._growth.look(self.updates.made)
+        error = getattr(sys, "last_value", None)
+        if error is None:
+            self._writer.event("end", how="exit")
+            return
+        words = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        self._writer.event("end", how="exception", error="\n".join(words.splitlines()[-TRACEBACK_LINES:]))
+
+    def _introduce(self) -> None:
+        self._writer.event(
+            "process", pid=os.getpid(), time=time.time(), arguments=getattr(sys, "orig_argv", sys.argv),
+            torch=self._torch.__version__, python=platform.python_version(),
+        )  # fmt: skip
+
+    def _line(self, text: str, updates: int) -> None:
+        self._writer.event("line", text=text, updates=updates)
+
+    def _file(self, path: str, size: int, updates: int) -> None:
+        self._writer.event("file", path=path, size=size, updates=updates)
