@@ -423,7 +423,7 @@ def test_the_help_documents_every_exit_status() -> None:
     assert documented == {0, 2, INTERRUPTED, *EXIT_STATUS.values()}
 
 
-WITHOUT_JSON = {"worker", "task", "store", "completion", "import"}
+WITHOUT_JSON = {"worker", "task", "completion", "import"}
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
