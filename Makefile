@@ -4,10 +4,12 @@ BIN := .venv/bin
 # Two stamps: what the parts need, and what the tests and checks need on top of it.
 PARTS := .venv/.parts
 INSTALLED := .venv/.installed
+# The tests of pages look at them in the system's Chromium.
+BROWSER := .venv/.browser
 # Every process would compile our sources anew, and tests start hundreds of them: compiled code is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test check soak bench peers format clean install
+.PHONY: help demo up test browser check soak bench peers format clean install
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -32,7 +34,16 @@ demo: install  ## search a schedule on real data, end to end, and print the answ
 up: install  ## keep the service, two workers and the Optuna dashboard running; Ctrl-C stops them
 	@$(BIN)/etude up
 
-test: $(INSTALLED)  ## run the tests (under 8 minutes)
+# Without it the tests of pages fail, and say so: what cannot be installed here stops nothing else.
+$(BROWSER): | $(INSTALLED)
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get -qq update \
+	  && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; then touch $@; \
+	else echo "The tests of pages need Chromium: install your system's package, on Debian: apt-get install chromium"; fi
+
+browser: $(BROWSER)  ## install Chromium for the tests of pages (Debian, as root)
+
+test: $(INSTALLED) $(BROWSER)  ## run the tests (under 8 minutes)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)

@@ -15,16 +15,7 @@ from rich.text import Text
 from search_spaces.results import StudyView
 
 from .cli_answer import show_answer
-from .cli_options import (
-    complete_from,
-    complete_tasks,
-    json_option,
-    optimizer_names,
-    preset_names,
-    print_json,
-    schedule_names,
-    show,
-)
+from .cli_options import complete_tasks, json_option, print_json, show
 from .client import Client, spec_fields
 
 PLACES = {
@@ -56,21 +47,9 @@ PLACES = {
 @click.option("--deadline", metavar="TIME", help="End of it all, confirmation included: 2030-01-31T06:00:00Z.")
 @click.option("--epochs", type=int, help="Horizon of one training, in epochs of the task.")
 @click.option("--steps", type=int, help="Horizon of one training, in optimizer updates.")
-@click.option("--preset", shell_complete=complete_from(preset_names), help="What may be tried [default: general].")
-@click.option(
-    "--optimizer",
-    "optimizers",
-    multiple=True,
-    shell_complete=complete_from(optimizer_names),
-    help="Search this optimizer; may be repeated.",
-)
-@click.option(
-    "--schedule",
-    "schedules",
-    multiple=True,
-    shell_complete=complete_from(schedule_names),
-    help="Search this schedule; may be repeated.",
-)
+@click.option("--preset", help="What may be tried [default: general].")
+@click.option("--optimizer", "optimizers", multiple=True, help="Search this optimizer; may be repeated.")
+@click.option("--schedule", "schedules", multiple=True, help="Search this schedule; may be repeated.")
 @click.option("--metric", help="Decision metric [default: the task's].")
 @click.option("--direction", type=click.Choice(["minimize", "maximize"]), help="Of the metric [default: the task's].")
 @click.option("--seeds", type=int, help="Fresh seeds of the confirmation, a number of trainings for each candidate.")
@@ -91,12 +70,7 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
     spec = _with_flags(_read_spec(file), flags)
     with Client(url) as client:
         if dry_run:
-            plan = client.plan(spec)
-            print_json(plan)
-            if plan.get("state") == "queued":
-                click.echo(
-                    f"no worker has offered {spec['task']['name']} yet: the rest is known once one does", err=True
-                )
+            print_json(client.plan(spec))
             return
         study = client.submit(spec)
         if wait:

@@ -32,8 +32,7 @@ def watch(url: str | None, name: str, as_json: bool) -> None:
 
 def _show(client: Client, name: str) -> str:
     view = wait_for_end(client, name, progress=True, timeout=None, say_trial=_words)
-    answer = f"; `etude best {name}` prints the answer" if view.state == "done" else ""
-    click.echo(f"{name} is {view.state}" + (f": {view.reason}" if view.reason else "") + answer)
+    click.echo(f"{name} is {view.state}" + (f": {view.reason}" if view.reason else ""))
     return view.state
 
 

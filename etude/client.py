@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from .http import Http, SharedTransport
 from .pages import Pages, TrialPages
-from .settings import checked_url, default_url
+from .settings import default_url
 from .studies import Study
 from .tokens import find_token
 
@@ -59,7 +59,7 @@ class Client:
     first, where sending a call twice does what sending it once does. A client may be shared between threads.
 
     Raises:
-        WrongSetting: the address is none, the token's file can be read by others, or an ETUDE_ variable means nothing.
+        WrongSetting: the token's file can be read by others, or an ETUDE_ variable means nothing.
     """
 
     def __init__(
@@ -74,11 +74,7 @@ class Client:
         self._token = find_token(token, os.environ)
         self._transport = transport
         self._http = Http(
-            checked_url(url or default_url(os.environ)),
-            self._token,
-            transport=transport,
-            timeout=timeout,
-            attempts=attempts,
+            url or default_url(os.environ), self._token, transport=transport, timeout=timeout, attempts=attempts
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -173,14 +174,19 @@ def _foreign_view(study: str, trial: ForeignTrial) -> TrialView:
 
 
 def _curve(connection: Connection, study: str, number: int) -> list[Report]:
-    """Merge a trial's chunks and its tail by step: what was reported last holds."""
+    """Read a trial's chunks and its tail."""
     mine = (proposals.c.study_name == study) & (proposals.c.number == number)
     row = connection.execute(select(proposals.c.id, proposals.c.tail).where(mine)).one()
     chunks = connection.execute(
         select(curve_chunks.c.points).where(curve_chunks.c.proposal_id == row.id).order_by(curve_chunks.c.first_step)
     ).scalars()
+    return merged_reports([*chunks, row.tail or []])
+
+
+def merged_reports(parts: Iterable[Any]) -> list[Report]:
+    """Merge the parts of a curve, in their order, by step: what was reported last holds."""
     points: dict[tuple[int, str], Any] = {}
-    for chunk in [*chunks, row.tail or []]:
-        for step, kind, value in json.loads(chunk) if isinstance(chunk, str) else chunk:
+    for part in parts:
+        for step, kind, value in json.loads(part) if isinstance(part, str) else part:
             points[step, kind] = value
     return [Report(step=step, kind=kind, value=value) for (step, kind), value in sorted(points.items())]

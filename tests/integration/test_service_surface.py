@@ -17,9 +17,7 @@ from search_spaces.problems import StoreUnavailable
 from search_spaces.schedules import FAMILIES, Cosine, curve
 from service.dashboard import dashboard_application, dashboard_server
 from store import Store, open_store
-from store.studies import submit
 from tests.integration.service_http import serving
-from tests.studies import study_spec
 
 REFERENCE = "#/components/schemas/"
 
@@ -59,18 +57,6 @@ def test_readiness_follows_the_store(api: httpx.Client, store: Store, monkeypatc
     assert ready == 200
     assert (gone.status_code, gone.json()["code"], gone.headers["Retry-After"]) == (503, "store_unavailable", "1")
     assert api.get("/healthz").json() == {"status": "ok"}
-
-
-def test_the_start_page_lists_studies_as_text(api: httpx.Client, store: Store) -> None:
-    """Links to every study; what a user wrote is escaped."""
-    submit(store, study_spec(task={"name": "<b>bold</b>"}), resolved=None, space=None)
-
-    page = api.get("/")
-
-    assert page.headers["Content-Type"].startswith("text/html")
-    assert '<a href="/v1/studies/mine">mine</a>' in page.text
-    assert "<b>" not in page.text
-    assert "&lt;b&gt;bold" in page.text
 
 
 def test_the_catalogue_shows_what_there_is(idle: httpx.Client) -> None:

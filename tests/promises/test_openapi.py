@@ -20,6 +20,8 @@ PROMISED = [
     "get /v1/studies/{name}/trials",
     "get /v1/studies/{name}/trials/{number}",
     "get /v1/studies/{name}/events",
+    "get /",
+    "get /v1/studies/{name}/report",
     "get /v1/studies/{name}/best",
     "get /v1/studies/{name}/best/curve",
     "get /v1/studies/{name}/best/curve.svg",

@@ -1,0 +1,57 @@
+"""Pages for people: the start page, and the report of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+
+from search_spaces.presets import PRESETS
+from search_spaces.problems import NotFound
+from search_spaces.results import StudyState
+from store.studies import get_study, list_studies
+
+from .. import deps
+from ..pages.rendering import page
+from ..pages.report import report_of
+from ..pages.start import offered_tasks, rows_of
+from .best import answer_of
+
+router = APIRouter(tags=["pages"], responses=deps.PROBLEMS)
+SHOWN_STUDIES = 25
+MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"content": {"text/html": {}}, "description": "There is no such study"}
+}
+
+
+@router.get("/", response_class=HTMLResponse)
+def show_start_page(
+    store: deps.StoreOf,
+    state: StudyState | Annotated[str, Query(max_length=0)] | None = None,
+    tag: Annotated[str | None, Query(max_length=100)] = None,
+    cursor: deps.Cursor = None,
+) -> HTMLResponse:
+    """Show the studies, newest first, and a form to submit one."""
+    found = list_studies(store, state=state or None, tag=tag or None, limit=SHOWN_STUDIES, cursor=cursor)
+    chosen = {"state": state or "", "tag": tag or ""}
+    older = {**chosen, "cursor": found.next_cursor}
+    return page(
+        "start.html",
+        rows=rows_of(store, found.items),
+        chosen=chosen,
+        older="/?" + urlencode(older) if found.next_cursor else None,
+        tasks=offered_tasks(store),
+        presets=list(PRESETS),
+    )
+
+
+@router.get("/v1/studies/{name}/report", response_class=HTMLResponse, responses=MISSING)
+def show_report(name: deps.StudyName, store: deps.StoreOf) -> HTMLResponse:
+    """Show a study in one page that needs nothing else: verdict, curves, evidence, code; it follows a running study."""
+    try:
+        report = report_of(store, get_study(store, name), answer_of(store, name))
+    except NotFound as problem:
+        return page("missing.html", status=404, detail=problem.detail)
+    return page("report.html", report=report)
