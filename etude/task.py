@@ -33,6 +33,7 @@ from pydantic import BaseModel, ValidationError
 from search_spaces.model import Model, problem_from_validation
 from search_spaces.work import Arithmetic, OfferedHorizon, OfferedTask, Packing, Precision
 
+OPTIMUM = "optimum"
 Split = Literal["train", "validation", "test"]
 Module = Any
 """A torch.nn.Module."""
@@ -82,6 +83,8 @@ class Task(ABC):
     """Whether the engine lays out the model and four-dimensional tensors of batches channels last."""
     tf32: ClassVar[bool] = False
     """Whether a GPU may round the factors of float32 products to TF32's 10 bits."""
+    has_test_split: ClassVar[bool] = True
+    """Whether `test` is a split of its own; without one an answer has no score on data that decided nothing."""
     cohort: ClassVar[bool] = False
     """Whether trials trained together have to enter together, with one seed, and share their batches."""
 
@@ -117,7 +120,7 @@ class Task(ABC):
     def examples(self, split: Split) -> Iterable[Any]:
         """Return the batches that `metrics` judges a split by, on the task's device and always the same.
 
-        The split `test` is asked for once, at the end of a confirmation: load it no earlier.
+        The split `test` is asked for by two trainings alone, after a study's verdict: load it no earlier.
         """
         raise NotImplementedError(f"{type(self).__name__} has to give `examples` and `metrics`, or `evaluate`")
 
@@ -141,6 +144,10 @@ class Task(ABC):
             for name, value in self.metrics(model, batch).items():
                 sums[name] = sums.get(name, 0) + value.double() * size
         return {name: (total / count).item() for name, total in sums.items()}
+
+    def optimum(self, steps: int) -> float | None:  # noqa: ARG002 -- problems whose answer is known override this
+        """Return the least (or largest) value to expect of the decision metric after `steps` updates, where known."""
+        return None
 
     def groups(self, model: Module) -> Iterable[Any]:
         """Return the parameters to train: tensors, or dicts with `params` and a `name` of `parameter_groups`."""
@@ -270,6 +277,12 @@ def metric_name(metric: str, split: Split = "validation") -> str:
     return f"{split}_{metric}"
 
 
+def optimum_metric(task: Task, steps: int) -> dict[str, float]:
+    """Return what a confirmation's training records of a task whose best value is known: `optimum_<metric>`."""
+    best = task.optimum(steps)
+    return {} if best is None else {f"{OPTIMUM}_{task.metric}": best}
+
+
 def offer(task: type[Task], packing: Packing | None = None) -> OfferedTask:
     """Return what a worker announces of a task that it can train."""
     reason = _unavailable(task)
@@ -283,6 +296,7 @@ def offer(task: type[Task], packing: Packing | None = None) -> OfferedTask:
         sparse_gradients=task.sparse_gradients,
         parameter_groups=list(task.parameter_groups),
         further_metrics=[metric_name(name) for name in task.further_metrics],
+        test_split=task.has_test_split,
         arithmetic=Arithmetic(precision=task.precision, channels_last=task.channels_last, tf32=task.tf32),
         available=reason is None,
         reason=reason,

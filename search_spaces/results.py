@@ -92,7 +92,8 @@ class TrialView(Message):
     state: TrialState
     purpose: Purpose
     origin: str
-    """`sampler`, `imported`, `baseline:<name>`, `current`, `confirmation:<arm>` or `foreign`."""
+    """`sampler`, `imported`, `baseline:<name>`, `current`, `confirmation:<arm>`, `ladder:<rung>`, `savings:<part>`,
+    `test:<arm>` or `foreign`."""
     candidate: Candidate | None = None
     params: dict[str, Any] = {}
     value: Number | None = None

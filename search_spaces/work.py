@@ -75,6 +75,8 @@ class ClaimedTrial(Message):
     checkpoint: str | None = None
     """Where an earlier attempt's state is saved, as its worker named it."""
     purpose: Purpose
+    test: bool = False
+    """Whether the trained model is to be evaluated on the test split: `metrics` of its finish hold the scores."""
 
 
 class ClaimAnswer(Message):
@@ -261,6 +263,8 @@ class OfferedTask(Message):
     parameter_groups: list[str] = []
     """Names that `lr_ratios` may use."""
     further_metrics: list[str] = []
+    test_split: bool = True
+    """Whether there is a test split to evaluate the answer on."""
     arithmetic: Arithmetic = Arithmetic()
     available: bool = True
     reason: str | None = None

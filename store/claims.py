@@ -25,6 +25,7 @@ from search_spaces.work import (
 from . import optuna_bridge
 from .engine import Store
 from .held import HELD_COLUMNS, answer_lost, as_time, held_rows, pack_held, still_there
+from .proposals import TEST_ORIGIN
 from .sharing import rooms_sql, shares_sql
 from .sql import Dialect, Write, statement, together
 from .states import CLAIMABLE_STUDY, ENDED_TRIAL, listed
@@ -78,7 +79,7 @@ def _claim_sql(dialect: Dialect) -> str:
     """
     tasks = dialect.rows("tasks", name="text", version="text")
     columns = f"""p.id, p.study_name, p.number, p.trial_id, p.lease, p.lease_expires_at, p.candidate, p.purpose,
-        p.horizon_steps, p.rungs, p.seed, p.resume_step, p.checkpoint, s.task, s.task_version,
+        p.origin, p.horizon_steps, p.rungs, p.seed, p.resume_step, p.checkpoint, s.task, s.task_version,
         s.spec -> 'task' -> 'params' AS task_params,
         {_OPTUNA_ID} AS optuna_id, {dialect.now} AS now"""
     offered = "JOIN offered ON offered.name = s.task AND offered.version = s.task_version"
@@ -193,6 +194,7 @@ def _claimed(row: Row[Any], number: int, lease: str, expires: float) -> ClaimedT
         resume_step=row.resume_step,
         checkpoint=row.checkpoint,
         purpose=row.purpose,
+        test=row.origin.startswith(TEST_ORIGIN),
     )
 
 

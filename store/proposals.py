@@ -6,6 +6,7 @@ below the budget, so the budget is exact whatever the number of coordinators, wo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,8 @@ from .states import LIVE_STUDY
 from .tables import proposals, rung_values, segments, studies
 from .tallies import tallies_of
 
+TEST_ORIGIN = "test:"
+"""How the origin of a trial begins whose worker evaluates the trained model on the test split."""
 IDS_AT_ONCE = 500
 """Parameters of one IN (...): SQLite has a limit, and plans of long ones are slow."""
 
@@ -44,6 +47,8 @@ class NewProposal:
     """Rungs before this step are neither decided nor counted: the schedule is still rising."""
     run_on: bool = False
     seen: str | None = None
+    horizon_steps: int | None = None
+    """Updates of its training; None: the study's horizon. Never of a search trial, whose rungs are compared."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,15 @@ class Past:
     worker_seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    horizon_steps: int | None = None
+    """None of a foreign trial."""
 
 
 def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
     """Insert proposals of a live study and return how many were new; what is there already is left alone.
 
-    Search proposals whose seq is not below the budget are refused with ValueError: the budget is exact.
+    Search proposals whose seq is not below the budget are refused with ValueError: the budget is exact. So are those
+    with a horizon of their own: trials of a search are compared.
     """
     if not new:
         return 0
@@ -81,12 +89,15 @@ def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
             return 0
         if any(row.purpose == "search" and row.seq >= study.budget_trials for row in new):
             raise ValueError("a search proposal beyond the budget")
+        if any(row.purpose == "search" and row.horizon_steps is not None for row in new):
+            raise ValueError("a search proposal with a horizon of its own")
         rows = _rows(store, connection, study, new)
         dialect = postgresql if store.dialect.name == "postgresql" else sqlite
         added = connection.execute(
-            dialect.insert(proposals).on_conflict_do_nothing().returning(proposals.c.id), rows
-        ).scalars()
-        return _add_segments(connection, study, list(added))
+            dialect.insert(proposals).on_conflict_do_nothing().returning(proposals.c.id, proposals.c.horizon_steps),
+            rows,
+        ).all()
+        return _add_segments(connection, added)
 
 
 def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[NewProposal]) -> list[dict[str, Any]]:
@@ -104,8 +115,8 @@ def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[N
             "params": row.params or {},
             "optuna_params": optuna_bridge.optuna_params(row.params or {}, ranges),
             "seed": row.seed,
-            "horizon_steps": study.resolved["horizon_steps"],
-            "rungs": study.resolved["rungs"],
+            "horizon_steps": row.horizon_steps or study.resolved["horizon_steps"],
+            "rungs": [rung for rung in study.resolved["rungs"] if rung < (row.horizon_steps or math.inf)],
             "prunable": row.prunable and row.purpose == "search",
             "exempt_steps": row.exempt_steps,
             "run_on": row.run_on,
@@ -117,10 +128,9 @@ def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[N
     ]
 
 
-def _add_segments(connection: Connection, study: Row[Any], added: list[int]) -> int:
-    """Give each new proposal its one segment: the whole horizon from step 0."""
-    steps = study.resolved["horizon_steps"]
-    rows = [{"proposal_id": key, "position": 0, "horizon_steps": steps, "start_step": 0} for key in added]
+def _add_segments(connection: Connection, added: Sequence[Row[Any]]) -> int:
+    """Give each new proposal its one segment: its whole horizon from step 0."""
+    rows = [{"proposal_id": key, "position": 0, "horizon_steps": steps, "start_step": 0} for key, steps in added]
     if rows:
         connection.execute(insert(segments), rows)
     return len(rows)
@@ -204,6 +214,7 @@ def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
         worker_seconds=row.worker_seconds,
         metrics={name: float(value) for name, value in (row.metrics or {}).items()},
         error=row.error,
+        horizon_steps=row.horizon_steps,
     )
 
 

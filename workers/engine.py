@@ -56,7 +56,7 @@ class Attempt:
     evaluation: Evaluation | None = None
     """The latest."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """The other metrics at the latest evaluation; after a confirmation those of the test split too."""
+    """The other metrics at the latest evaluation; of a trial with `test` those of the test split too."""
     complete: bool = False
     """Whether the horizon is reached and everything is measured."""
     error: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from etude.task import Task
+from etude.task import Task, optimum_metric
 
 from .engine import Attempt, Interrupted, TrainingState
 from .failures import OUT_OF_MEMORY, reason_of
@@ -99,7 +99,10 @@ class Solo:
         )
 
     def _complete(self, attempt: Attempt, training: Training) -> None:
-        # The test split is touched here only: once, by trials whose outcome decides nothing in the search.
-        if attempt.claimed.purpose == "confirmation":
+        claimed = attempt.claimed
+        # The test split is touched here only, by trials whose outcome decides nothing: they come after the verdict.
+        if claimed.test:
             attempt.metrics |= training.measure("test")
+        if claimed.purpose == "confirmation":
+            attempt.metrics |= optimum_metric(self._task, claimed.horizon_steps)
         attempt.complete = True

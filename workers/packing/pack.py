@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from etude.task import Task, judged_by_examples, metric_name
+from etude.task import Task, judged_by_examples, metric_name, optimum_metric
 
 from ..arithmetic import autocasting, rounding
 from ..dropout import drawing
@@ -288,13 +288,16 @@ class Pack:
             for place in places
             if (member := self._members[place]).is_finished
             and member.attempt.error is None
-            and member.attempt.claimed.purpose == "confirmation"
+            and member.attempt.claimed.test
         ]
-        # The test split is touched here only: once, by trials whose outcome decides nothing in the search.
+        # The test split is touched here only, by trials whose outcome decides nothing: they come after the verdict.
         for place, metrics in zip(tested, self._measured(tested, "test"), strict=True):
             self._members[place].attempt.metrics |= metrics
         for member in stopped:
             member.attempt.complete = member.is_finished and member.attempt.error is None
+            claimed = member.attempt.claimed
+            if member.attempt.complete and claimed.purpose == "confirmation":
+                member.attempt.metrics |= optimum_metric(self._task, claimed.horizon_steps)
         self._keep(lambda member: not member.attempt.complete and member.attempt.error is None)
         return [member.attempt for member in stopped]
 

@@ -43,6 +43,12 @@ def problem(params: QuadraticParams | None = None) -> Quadratic:
     return Quadratic(curvatures, curvatures / params.examples, np.ones(params.dimensions))
 
 
+@lru_cache(maxsize=8)
+def _least_loss(examples: int, dimensions: int, steps: int) -> float:
+    made = problem(QuadraticParams(examples=examples, dimensions=dimensions))
+    return float(made.losses(made.optimal(steps))[-1])
+
+
 class Bowl(nn.Module):
     """64 points, all of whose coordinates are 1 at the start."""
 
@@ -69,6 +75,7 @@ class NoisyQuadratic(Task):
     steps_per_epoch = 20
     batch_size = COPIES
     precision = "float64"
+    has_test_split = False
 
     def __init__(self, params: Mapping[str, Any] | None = None, device: str = "cpu") -> None:
         """Keep the noise of the last epochs: trials of one search share their seed, and so their noise."""
@@ -100,6 +107,10 @@ class NoisyQuadratic(Task):
     def metrics(self, model: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         """Return the mean loss of the copies."""
         return {"loss": model(batch).mean()}
+
+    def optimum(self, steps: int) -> float:
+        """Return the least loss to expect of any schedule with SGD, without momentum and with LRs up to 2."""
+        return _least_loss(self.params.examples, self.params.dimensions, steps)
 
     def _draw_noise(self, epoch: int, seed: int) -> Tensor:
         shape = (self.steps_per_epoch, COPIES, len(self._curvatures))

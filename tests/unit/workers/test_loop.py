@@ -222,8 +222,8 @@ def test_asked_to_stop_the_worker_gives_its_trial_back(store: Store, wire: Wire)
     assert len(wire.requests("claim")) == len(wire.requests("release")) == 1
 
 
-def test_only_a_confirmation_measures_the_test_split(store: Store, wire: Wire) -> None:
-    """Search and tuning never ask for the test split; a confirmation does once, at its end, and sends what it gave."""
+def test_only_a_trial_for_it_measures_the_test_split(store: Store, wire: Wire) -> None:
+    """Search, tuning and confirmation never ask for the test split; a trial `test:` does once, and sends what it gave."""
     task = fresh()
     propose(store)
     work(wire, task)
@@ -232,13 +232,26 @@ def test_only_a_confirmation_measures_the_test_split(store: Store, wire: Wire) -
     begin_confirmation(store, "mine")
     propose(store, purpose="tuning", params=None, origin="baseline:sgd-cosine")
     propose(store, purpose="confirmation", params=None, origin="confirmation:candidate-1")
+    propose(store, purpose="confirmation", params=None, origin="test:candidate-1", first=1)
     work(wire, task)
 
     assert set(searched) == {"validation"}
     assert task.evaluated.count("test") == 1
-    by_purpose = {trial.purpose: trial for trial in trials(store)}
-    assert "test_loss" in by_purpose["confirmation"].metrics
-    assert not any(name.startswith("test") for name in by_purpose["tuning"].metrics)
+    tested = [trial.origin for trial in trials(store) if "test_loss" in trial.metrics]
+    assert tested == ["test:candidate-1"]
+
+
+def test_a_trial_may_have_a_horizon_of_its_own(store: Store, wire: Wire) -> None:
+    """A confirmation's training redrawn for fewer updates makes just these, and its rungs are those below."""
+    propose(store)
+    begin_confirmation(store, "mine")
+    propose(store, purpose="confirmation", params=None, origin="savings:reference", horizon_steps=10)
+
+    work(wire, fresh())
+
+    trial = next(trial for trial in trials(store) if trial.origin == "savings:reference")
+    assert (trial.state, trial.horizon_steps, trial.steps_done) == ("complete", 10, 10)
+    assert all(rung < 10 for rung in trial.rungs)
 
 
 def test_a_test_split_that_cannot_be_read_does_not_hurt_the_search(store: Store, wire: Wire) -> None:

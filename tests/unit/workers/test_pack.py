@@ -185,9 +185,12 @@ def test_a_packed_trial_goes_on_alone_and_an_alone_one_in_a_pack() -> None:
         assert apart(rest, {n: [p for p in whole[n] if p[0] > 20] for n in whole}) < 1e-5
 
 
-def test_the_test_split_is_measured_by_confirmations_only() -> None:
-    """A confirmation's metrics end with those of the test split; a search trial's do not."""
-    trials = [attempt(0, CANDIDATES[0]), attempt(1, CANDIDATES[1], purpose="confirmation")]
+def test_the_test_split_is_measured_by_trials_for_it_only() -> None:
+    """The metrics of a trial with `test` end with those of the test split; a confirmation's do not."""
+    trials = [
+        attempt(0, CANDIDATES[0], purpose="confirmation"),
+        attempt(1, CANDIDATES[1], purpose="confirmation", test=True),
+    ]
 
     to_the_end(Pack(Judged(), 2, "by hand"), *trials)
 
