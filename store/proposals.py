@@ -93,10 +93,8 @@ def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
             raise ValueError("a search proposal with a horizon of its own")
         rows = _rows(store, connection, study, new)
         dialect = postgresql if store.dialect.name == "postgresql" else sqlite
-        added = connection.execute(
-            dialect.insert(proposals).on_conflict_do_nothing().returning(proposals.c.id, proposals.c.horizon_steps),
-            rows,
-        ).all()
+        insertion = dialect.insert(proposals).on_conflict_do_nothing()
+        added = connection.execute(insertion.returning(proposals.c.id, proposals.c.horizon_steps), rows).all()
         return _add_segments(connection, added)
 
 
@@ -130,7 +128,9 @@ def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[N
 
 def _add_segments(connection: Connection, added: Sequence[Row[Any]]) -> int:
     """Give each new proposal its one segment: its whole horizon from step 0."""
-    rows = [{"proposal_id": key, "position": 0, "horizon_steps": steps, "start_step": 0} for key, steps in added]
+    rows = [
+        {"proposal_id": row.id, "position": 0, "horizon_steps": row.horizon_steps, "start_step": 0} for row in added
+    ]
     if rows:
         connection.execute(insert(segments), rows)
     return len(rows)

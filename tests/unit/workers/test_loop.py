@@ -223,7 +223,7 @@ def test_asked_to_stop_the_worker_gives_its_trial_back(store: Store, wire: Wire)
 
 
 def test_only_a_trial_for_it_measures_the_test_split(store: Store, wire: Wire) -> None:
-    """Search, tuning and confirmation never ask for the test split; a trial `test:` does once, and sends what it gave."""
+    """Search, tuning and confirmation never ask for the test split; a trial `test:` does once and sends its scores."""
     task = fresh()
     propose(store)
     work(wire, task)
