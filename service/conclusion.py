@@ -5,31 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.describe import describe
-from search_spaces.results import Answer, Evidence, MetricName, ScoreOnTest, StudyView
+from search_spaces.results import Answer, Evidence, MetricName, StudyView
 from store.proposals import Past
 
 from .answer import links_of, task_of
 from .confirmation import Plan, arms_of
 from .confirmed import Confirmed
+from .extras import Extras, extras_of, optimum_of
 from .search import Search
 from .sentences import joined, sentences_of
 from .verdict import judge, with_statistics
 
-TEST_PREFIX = "test_"
-"""Metrics of the test split; only the chosen candidate's are shown."""
+
+def confirmed_study(search: Search, view: StudyView, plan: Plan, past: Sequence[Past]) -> Confirmed:
+    """Judge a study by the trainings of its confirmation, all of them ended."""
+    arms = [with_statistics(arm) for arm in arms_of(plan, past)]
+    judged = judge(arms, search.resolved.direction)
+    return Confirmed(search, view, plan, past, {arm.name: arm for arm in arms}, judged)
 
 
 def conclude_study(search: Search, view: StudyView, plan: Plan, past: Sequence[Past]) -> Answer:
+    """Compute the answer from what has been trained so far: what else would follow the verdict is not in it."""
+    confirmed = confirmed_study(search, view, plan, past)
+    return answer_of(confirmed, extras_of(confirmed))
+
+
+def answer_of(confirmed: Confirmed, extras: Extras) -> Answer:
     """Compute the answer from every trial of the study, all of them ended."""
-    arms = [with_statistics(arm) for arm in arms_of(plan, past)]
-    judged = judge(arms, search.resolved.direction)
-    return _answer(Confirmed(search, view, plan, past, {arm.name: arm for arm in arms}, judged))
-
-
-def _answer(confirmed: Confirmed) -> Answer:
     resolved = confirmed.search.resolved
     candidate = confirmed.arms[confirmed.chosen].candidate if confirmed.chosen else None
-    evidence = _evidence(confirmed)
+    evidence = _evidence(confirmed, extras)
     sentences = sentences_of(confirmed, evidence)
     return Answer(
         study=confirmed.view.name,
@@ -49,7 +54,7 @@ def _answer(confirmed: Confirmed) -> Answer:
     )
 
 
-def _evidence(confirmed: Confirmed) -> Evidence:
+def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
     arms, judged = list(confirmed.arms.values()), confirmed.judged
     untuned = [f"{arm.name}: not tuned" for arm in arms if not arm.tuned]
     return Evidence(
@@ -59,8 +64,11 @@ def _evidence(confirmed: Confirmed) -> Evidence:
         difference=judged.difference,
         detectable_gain=judged.detectable_gain,
         at_edge=_at_edge(confirmed),
-        test=_test_scores(confirmed),
-        notes=[*confirmed.plan.notes, *untuned, *judged.notes],
+        ladder=extras.ladder,
+        steps_saved=extras.steps_saved,
+        test=extras.test,
+        optimum=optimum_of(confirmed),
+        notes=[*confirmed.plan.notes, *untuned, *judged.notes, *extras.notes],
     )
 
 
@@ -70,16 +78,3 @@ def _at_edge(confirmed: Confirmed) -> list[str]:
     space = confirmed.search.space
     params = space.params_of(confirmed.arms[confirmed.judged.finalist].candidate)
     return [] if params is None else space.at_edge(params)
-
-
-def _test_scores(confirmed: Confirmed) -> list[ScoreOnTest]:
-    """Return the test metrics of the chosen arm and of the best baseline, on the confirmation's first seed."""
-    arms = dict.fromkeys(name for name in (confirmed.chosen, confirmed.judged.best_baseline) if name is not None)
-    metrics = {(trial.origin, trial.seed): trial.metrics for trial in confirmed.past if trial.state == "complete"}
-    scores = []
-    for arm in arms:
-        for seed in confirmed.plan.seeds[:1]:
-            known = metrics.get((f"confirmation:{arm}", seed), {})
-            shown = {name: value for name, value in known.items() if name.startswith(TEST_PREFIX)}
-            scores += [ScoreOnTest(arm=arm, seed=seed, metrics=shown)] if shown else []
-    return scores

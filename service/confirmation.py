@@ -13,6 +13,7 @@ from store.history import IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
+from .asking import is_extra
 from .opponents import CURRENT, Try, tuned_candidate, tuning_tries
 from .search import SAMPLED, Search
 from .seeds import derived_seed
@@ -107,14 +108,18 @@ def confirmation_seed(search: Search, index: int) -> int:
 def _candidates(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
     """Return the best candidates of the search's own, each only once."""
     sign = 1.0 if search.resolved.direction == "minimize" else -1.0
-    complete = [trial for trial in past if trial.purpose == "search" and trial.origin in OWN and _has_value(trial)]
-    ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.seq or 0))
+    ranked = sorted(own_trials(past), key=lambda trial: (sign * (trial.value or 0.0), trial.seq or 0))
     chosen: list[Candidate] = []
     for trial in ranked:
         if trial.candidate is not None and trial.candidate not in chosen:
             chosen.append(trial.candidate)
     best = chosen[: search.spec.confirmation.top]
     return [PlannedArm(f"candidate-{place}", "candidate", candidate) for place, candidate in enumerate(best, start=1)]
+
+
+def own_trials(past: Sequence[Past]) -> list[Past]:
+    """Return the complete trials that the search itself has put forward."""
+    return [trial for trial in past if trial.purpose == "search" and trial.origin in OWN and _has_value(trial)]
 
 
 def _has_value(trial: Past) -> bool:
@@ -138,7 +143,9 @@ def _affordable_seeds(search: Search, past: Sequence[Past], arms: int) -> int:
     if each == 0 or arms == 0:
         return search.spec.confirmation.seeds
     spent = worker_seconds(past, "search")
-    left = search.spec.confirmation.max_share * spent - worker_seconds(past, "tuning")
+    # The ladder's tuning comes later: what it cost must not change the plan that it followed.
+    tuning = worker_seconds([trial for trial in past if not is_extra(trial)], "tuning")
+    left = search.spec.confirmation.max_share * spent - tuning
     return max(0, math.floor(left / (arms * each)))
 
 
@@ -173,7 +180,7 @@ def confirmation_proposals(plan: Plan) -> list[NewProposal]:
 def is_over(plan: Plan, past: Sequence[Past]) -> bool:
     """Tell whether every training of the plan has ended."""
     ended = [trial for trial in past if trial.purpose == "confirmation" and trial.state in ENDED_TRIAL]
-    return len(ended) >= plan.size
+    return sum(not is_extra(trial) for trial in ended) >= plan.size
 
 
 def arms_of(plan: Plan, past: Sequence[Past]) -> list[Arm]:

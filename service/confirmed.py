@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from search_spaces.results import Arm, Compute, StudyView
 from store.proposals import Past
 
+from .asking import is_extra
 from .confirmation import Plan, worker_seconds
 from .search import Search
 from .verdict import Judgement
+
+CONFIRMING = ("tuning", "confirmation")
+"""Purposes of what is trained after the search."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,15 @@ class Confirmed:
         """What the study has cost."""
         return Compute(
             search=worker_seconds(self.past, "search"),
-            confirmation=worker_seconds(self.past, "tuning", "confirmation"),
+            confirmation=worker_seconds([trial for trial in self.past if not is_extra(trial)], *CONFIRMING),
+            extras=worker_seconds([trial for trial in self.past if is_extra(trial)], *CONFIRMING),
         )
+
+    @property
+    def winner(self) -> Arm:
+        """The arm that the search put forward, which a verdict `winner` is about."""
+        assert self.judged.finalist is not None
+        return self.arms[self.judged.finalist]
 
     @property
     def is_ahead(self) -> bool:

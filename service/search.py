@@ -34,6 +34,10 @@ class Search:
     """Candidates of past trials that are to be tried first, after the baselines."""
     seeding: Seeding = "seeded"
     """What a seed does to a training of the task."""
+    has_test_split: bool = False
+    """Whether workers can evaluate the answer on a test split."""
+    redrawable: bool = True
+    """Whether a training can have another horizon: not in a loop or a script of the user's own."""
 
     @property
     def budget(self) -> int:

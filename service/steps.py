@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from search_spaces.problems import Problem, StoreUnavailable
+from search_spaces.study import EXTERNAL_TASK
 from store import Store
 from store.history import first_wishes, learned
 from store.proposals import Past, history, propose, queue, recent_history, taken_places
@@ -15,7 +16,7 @@ from store.states import ENDED_TRIAL, OPEN_TRIAL
 from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
 from store.workers import live_slots, offers
 
-from .conclusion import conclude_study
+from .conclusion import answer_of, confirmed_study
 from .confirmation import (
     confirmation_proposals,
     is_over,
@@ -23,6 +24,7 @@ from .confirmation import (
     training_seconds,
     tuning_proposals,
 )
+from .extras import extra_proposals, extras_of
 from .opponents import opponents_of
 from .sampling import BEST_KEPT, LATEST_KEPT, STARTUP_TRIALS
 from .search import Search, next_proposals
@@ -78,7 +80,16 @@ def search_of(store: Store, study: LiveStudy) -> Search:
     opponents = opponents_of(study.spec, study.space, sparse=sparse, script=script)
     wishes = first_wishes(store, study.study_id)
     seeding = "seeded" if script is None else script.seeding
-    return Search(study.spec, study.resolved, study.space, opponents, wishes, seeding)
+    return Search(
+        study.spec,
+        study.resolved,
+        study.space,
+        opponents,
+        wishes,
+        seeding,
+        has_test_split=any(offer.test_split and offer.script is None for offer in matching),
+        redrawable=script is None and study.spec.task.name != EXTERNAL_TASK,
+    )
 
 
 # Searching
@@ -197,7 +208,7 @@ def _nothing_complete(ours: Sequence[Past]) -> str:
 
 
 def _confirm(store: Store, study: LiveStudy) -> bool:
-    """Tune the baselines outside the space, then confirm, then conclude: each once the one before has ended."""
+    """Tune the baselines outside the space, confirm, train what follows the verdict, conclude: each after the other."""
     counts = queue(store, study.study_id)
     if any(counts.get(purpose, {}).get(state) for purpose in counts for state in OPEN_TRIAL):
         return False
@@ -209,7 +220,19 @@ def _confirm(store: Store, study: LiveStudy) -> bool:
     plan = plan_confirmation(search, past)
     if not is_over(plan, past):
         return propose(store, study.study_id, confirmation_proposals(plan)) > 0
-    answer = conclude_study(search, get_study(store, study.name), plan, past)
+    confirmed = confirmed_study(search, get_study(store, study.name), plan, past)
+    extras = extras_of(confirmed, _seconds_left(store, study))
+    if extras.wanted:
+        return propose(store, study.study_id, extra_proposals(confirmed, extras)) > 0
+    answer = answer_of(confirmed, extras)
     conclude(store, study.name, answer)
     log.info("study %s is done: %s", study.name, answer.verdict)
     return True
+
+
+def _seconds_left(store: Store, study: LiveStudy) -> float | None:
+    """Return the worker-seconds until the deadline; None where the study has none."""
+    if study.spec.budget.deadline is None:
+        return None
+    left = (study.spec.budget.deadline - datetime.now(UTC)).total_seconds()
+    return max(0.0, left) * max(1, len(_live_slots(store, study)))

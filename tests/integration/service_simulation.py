@@ -71,7 +71,7 @@ class SimulatedWorker:
 
     def train(self, trial: ClaimedTrial) -> None:
         """Take one trial to its end."""
-        loss = self.loss(trial.candidate, trial.seed)
+        loss = self.final(trial)
         for step in sorted({*trial.rungs, *range(10, trial.horizon_steps, 10)}):
             report = Report(step=step, value=loss + 1 - min(step, self.flat_from) / trial.horizon_steps)
             item = ReportItem(
@@ -81,6 +81,10 @@ class SimulatedWorker:
             if answer.directive == "prune":
                 return
         self.verbs.finish(FinishRequest(worker=self.name, items=[self._end(trial, loss)]))
+
+    def final(self, trial: ClaimedTrial) -> float:
+        """Return the loss at the end of a training."""
+        return self.loss(trial.candidate, trial.seed)
 
     def _end(self, trial: ClaimedTrial, loss: float) -> FinishItem:
         held = {"study": trial.study, "number": trial.number, "lease": trial.lease}

@@ -160,7 +160,7 @@ def test_a_coordinator_that_is_replaced_at_any_moment_changes_nothing(store: Sto
     view, answer = get_study(store, "mine"), stored_answer(store, "mine")
     assert (state, view.counts.ended) == ("done", 24)
     assert answer is not None
-    assert view.confirmation.complete == 3 * len(answer.evidence.arms)
+    assert view.confirmation.complete == 3 * len(answer.evidence.arms) + len(answer.evidence.test)
 
 
 def test_two_coordinators_on_one_study_propose_it_once(store: Store) -> None:

@@ -19,7 +19,7 @@ def search_for(**fields: Any) -> Search:
     spec = StudySpec.model_validate({"name": "mine", "task": {"name": "nothing"}} | fields)
     resolved: ResolvedStudy = resolve_study(spec, OFFER)
     space = resolve_space(spec.space, spec.budget.trials)
-    return Search(spec, resolved, space, opponents_of(spec, space, sparse=False))
+    return Search(spec, resolved, space, opponents_of(spec, space, sparse=False), has_test_split=True)
 
 
 def random_point(space: Space, seed: int) -> tuple[Candidate, dict[str, Any]]:
@@ -39,6 +39,7 @@ def sampled(space: Space, seq: int, **fields: Any) -> Past:
     known: dict[str, Any] = {
         "seq": seq, "number": seq, "purpose": "search", "origin": "sampler", "state": "complete",
         "params": params, "candidate": candidate, "value": 0.5, "seed": seq, "worker_seconds": 2.0,
+        "horizon_steps": 100,
     }  # fmt: skip
     return Past(**(known | fields))
 
@@ -48,6 +49,6 @@ def trained(new: NewProposal, value: float | None = 0.5, **fields: Any) -> Past:
     known: dict[str, Any] = {
         "seq": new.seq, "number": new.seq, "purpose": new.purpose, "origin": new.origin, "state": "complete",
         "params": new.params or {}, "candidate": new.candidate, "value": value, "seed": new.seed,
-        "worker_seconds": 2.0,
+        "worker_seconds": 2.0, "horizon_steps": new.horizon_steps or 100,
     }  # fmt: skip
     return Past(**(known | fields))

@@ -1,0 +1,147 @@
+"""What follows a verdict: the scores on the test split, and after a `winner` the gain ladder and the steps saved.
+
+The test split is evaluated by one training of the chosen candidate and one of the best baseline, on the confirmation's
+first seed. Ladder and steps saved together may cost as much as the confirmation, and `confirmation.extras: false`
+leaves them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from search_spaces.results import LadderRung, Optimum, ScoreOnTest, StepsSaved
+from store.proposals import TEST_ORIGIN, NewProposal, Past
+
+from .asking import Allowance, Plan, Replay, Trainings, Wanted, is_extra
+from .confirmed import Confirmed
+from .ladder import climb
+from .opponents import FACTORS_EACH
+from .savings import save_steps
+
+TEST_PREFIX, OPTIMUM_PREFIX = "test_", "optimum_"
+"""Of metrics: those of the test split, and the best value to expect where a task knows it."""
+LEFT_OUT = "gain ladder and steps saved are left out: confirmation.extras is false"
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is known after the verdict, and what is to be trained before the answer is final."""
+
+    wanted: list[Wanted] = field(default_factory=list)
+    """Empty once there is nothing left to do."""
+    ladder: list[LadderRung] | None = None
+    steps_saved: StepsSaved | None = None
+    test: list[ScoreOnTest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def extras_of(confirmed: Confirmed, seconds_left: float | None = None) -> Extras:
+    """Return what the past trials of a confirmed study say beyond its verdict, and what they leave open.
+
+    `seconds_left` are the worker-seconds until a deadline: what would take longer is left out.
+    """
+    trainings = Trainings(confirmed.past)
+    replay = Replay(trainings, _allowance(confirmed, seconds_left))
+    test = replay.result(_scores(confirmed, trainings), free=True) or ([], [])
+    if confirmed.judged.verdict != "winner":
+        return Extras(replay.missing, test=test[0], notes=test[1])
+    if not confirmed.search.spec.confirmation.extras:
+        return Extras(replay.missing, test=test[0], notes=[*test[1], LEFT_OUT])
+    ladder = replay.result(climb(confirmed, trainings))
+    saved = replay.result(save_steps(confirmed, trainings)) if confirmed.search.redrawable else None
+    return Extras(
+        replay.missing,
+        ladder.rungs if ladder else None,
+        saved,
+        test[0],
+        [*test[1], *(ladder.notes if ladder else [])],
+    )
+
+
+def _allowance(confirmed: Confirmed, seconds_left: float | None) -> Allowance:
+    beyond = [trial for trial in confirmed.past if is_extra(trial)]
+    trained = [trial for trial in confirmed.past if trial.purpose == "confirmation" and not is_extra(trial)]
+    counted = [trial for trial in beyond if not trial.origin.startswith(TEST_ORIGIN)]
+    return Allowance(trained, counted, seconds_left)
+
+
+def extra_proposals(confirmed: Confirmed, extras: Extras) -> list[NewProposal]:
+    """Return what is to be trained next as proposals, behind the places that are taken."""
+    places = {"confirmation": confirmed.plan.size, "tuning": FACTORS_EACH * len(confirmed.search.opponents.outside)}
+    for trial in confirmed.past:
+        if trial.purpose in places and is_extra(trial):
+            places[trial.purpose] += 1
+    proposals = []
+    for one in extras.wanted:
+        proposals.append(_proposal(one, places[one.purpose]))
+        places[one.purpose] += 1
+    return proposals
+
+
+def _proposal(wanted: Wanted, seq: int) -> NewProposal:
+    return NewProposal(
+        seq=seq,
+        purpose=wanted.purpose,
+        origin=wanted.origin,
+        candidate=wanted.candidate,
+        params=None,
+        seed=wanted.seed,
+        prunable=False,
+        horizon_steps=wanted.horizon_steps,
+    )
+
+
+# The test split
+
+
+def _scores(confirmed: Confirmed, trainings: Trainings) -> Plan[tuple[list[ScoreOnTest], list[str]]]:
+    """Evaluate the chosen candidate and the best baseline on the test split, once each."""
+    arms = [name for name in (confirmed.chosen, confirmed.judged.best_baseline) if name is not None]
+    if not arms or not confirmed.search.has_test_split:
+        return [], []
+    steps, seed = confirmed.search.resolved.horizon_steps, confirmed.plan.seeds[0]
+    wanted = {
+        arm: Wanted(f"{TEST_ORIGIN}{arm}", confirmed.arms[arm].candidate, seed, steps) for arm in dict.fromkeys(arms)
+    }
+    yield list(wanted.values())
+    scores, notes = [], []
+    for arm, one in wanted.items():
+        metrics = _tested(trainings.of(one))
+        if metrics:
+            scores.append(ScoreOnTest(arm=arm, seed=seed, metrics=metrics))
+        else:
+            notes.append(f"{arm} has no score on the test split: {_why_not(trainings.of(one))}")
+    return scores, notes
+
+
+def _tested(trial: Past | None) -> dict[str, float]:
+    if trial is None or trial.state != "complete":
+        return {}
+    return {name: value for name, value in trial.metrics.items() if name.startswith(TEST_PREFIX)}
+
+
+def _why_not(trial: Past | None) -> str:
+    if trial is not None and trial.state == "complete":
+        return "its training reported none"
+    return trial.error.strip().splitlines()[-1] if trial is not None and trial.error else "its training failed"
+
+
+# The optimum
+
+
+def optimum_of(confirmed: Confirmed) -> Optimum | None:
+    """Return how far the answer is from the best value to expect, where the trainings of its task have said that."""
+    arm = confirmed.arms[confirmed.chosen] if confirmed.chosen else None
+    best = _best_value(confirmed)
+    if arm is None or arm.mean is None or best is None:
+        return None
+    sign = 1.0 if confirmed.search.resolved.direction == "minimize" else -1.0
+    distance = sign * (arm.mean - best)
+    return Optimum(value=best, distance=distance, share=distance / abs(best) if best else None)
+
+
+def _best_value(confirmed: Confirmed) -> float | None:
+    for trial in confirmed.past:
+        if trial.origin == f"confirmation:{confirmed.chosen}" and trial.state == "complete":
+            return next((value for name, value in trial.metrics.items() if name.startswith(OPTIMUM_PREFIX)), None)
+    return None

@@ -1,0 +1,177 @@
+"""The gain ladder: what the LR alone gives, what the schedule adds, what the optimizer adds.
+
+It begins at `current` where the study has one, else at the best baseline, whose LR is tuned already, and ends at the
+winner. Neighbours are compared on the confirmation's seeds, so that the gains of the rungs add up to the winner's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from search_spaces.baselines import EDGE_FACTORS, LR_FACTORS
+from search_spaces.candidate import Candidate
+from search_spaces.results import Arm, LadderRung
+
+from .asking import LADDER, Plan, Trainings, Wanted
+from .confirmation import own_trials
+from .confirmed import Confirmed
+from .opponents import CURRENT, best_of
+from .paired import paired_gain
+
+Name = Literal["lr", "schedule", "optimizer"]
+TOO_DEAR = "too dear beside the confirmation"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A candidate on the ladder, with its value on each seed of the confirmation."""
+
+    name: Name | None
+    """What was tuned last; None where the ladder begins."""
+    origin: str
+    """Name of its arm, or the origin of its trainings."""
+    candidate: Candidate
+    values: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The rungs from bottom to top, and what has to be said of them."""
+
+    rungs: list[LadderRung]
+    notes: list[str]
+
+
+def base_of(confirmed: Confirmed) -> Arm:
+    """Return where the ladder of a winner begins: at `current`, else at the best baseline."""
+    name = CURRENT if CURRENT in confirmed.arms else confirmed.judged.best_baseline
+    assert name is not None
+    return confirmed.arms[name]
+
+
+def on_every_seed(confirmed: Confirmed, origin: str, candidate: Candidate) -> list[Wanted]:
+    """Return a candidate's trainings on the confirmation's seeds at the whole horizon."""
+    steps = confirmed.search.resolved.horizon_steps
+    return [Wanted(origin, candidate, seed, steps) for seed in confirmed.plan.seeds]
+
+
+def climb(confirmed: Confirmed, trainings: Trainings) -> Plan[Ladder]:
+    """Train the rungs between, and compare neighbours."""
+    base, winner = base_of(confirmed), confirmed.winner
+    notes: list[str] = []
+    middle = _same_optimizer(confirmed, base, winner, notes)
+    beside = [] if middle is None else on_every_seed(confirmed, f"{LADDER}schedule", middle)
+    lr = yield from tuned(confirmed, trainings, beside)
+    places = [_place(None, base)]
+    if base.name == CURRENT:
+        places += [] if lr is None else [lr]
+        notes += [] if lr is not None else [f"the ladder has no rung for the LR: trainings failed, or are {TOO_DEAR}"]
+    if middle is not None and (yield beside):
+        places.append(Place("schedule", beside[0].origin, middle, trainings.values(beside)))
+    elif middle is not None:
+        notes.append(f"the ladder has no rung for the schedule: it is {TOO_DEAR}")
+    places.append(_place("schedule" if _alike(base, winner.candidate) else "optimizer", winner))
+    return _compared(confirmed, places, notes)
+
+
+def _place(name: Name | None, arm: Arm) -> Place:
+    return Place(name, arm.name, arm.candidate, arm.values)
+
+
+def _alike(base: Arm, candidate: Candidate) -> bool:
+    return candidate.optimizer.kind == base.candidate.optimizer.kind
+
+
+# The LR
+
+
+def tuned(confirmed: Confirmed, trainings: Trainings, beside: Sequence[Wanted] = ()) -> Plan[Place | None]:
+    """Return the ladder's beginning at the best LR tried; None where it could not be trained.
+
+    A baseline of the catalogue is tuned already. `beside` is asked for at the same time, if both can be had.
+    """
+    base = base_of(confirmed)
+    if base.name != CURRENT:
+        return _place("lr", base)
+    tries = {factor: _try(confirmed, base.candidate, factor) for factor in LR_FACTORS}
+    if not (yield [*tries.values(), *beside]) and not (yield list(tries.values())):
+        return None
+    best = _best(confirmed, trainings, tries)
+    if best in EDGE_FACTORS:
+        further = EDGE_FACTORS[best]
+        tries[further] = _try(confirmed, base.candidate, further)
+        if not (yield [tries[further]]):
+            return None
+        best = _best(confirmed, trainings, tries)
+    if best is None or best == 1.0:
+        return None if best is None else _place("lr", base)
+    on_seeds = on_every_seed(confirmed, f"{LADDER}lr", base.candidate.with_lr(best))
+    if not (yield on_seeds):
+        return None
+    return Place("lr", f"{LADDER}lr", on_seeds[0].candidate, trainings.values(on_seeds))
+
+
+def _try(confirmed: Confirmed, current: Candidate, factor: float) -> Wanted:
+    """Return one training of `current` at a factor of its LR, with the search's seed; factor 1 may be the search's."""
+    search = confirmed.search
+    steps, seed = search.resolved.horizon_steps, search.spec.seed
+    if factor == 1.0 and any(trial.purpose == "search" and trial.origin == CURRENT for trial in confirmed.past):
+        return Wanted(CURRENT, current, seed, steps, "search")
+    return Wanted(f"{LADDER}lr:{factor:g}", current.with_lr(factor), seed, steps, "tuning")
+
+
+def _best(confirmed: Confirmed, trainings: Trainings, tries: Mapping[float, Wanted]) -> float | None:
+    """Return the factor with the best value, the one nearest to 1 of equals; None where no training ended well."""
+    sign = 1.0 if confirmed.search.resolved.direction == "minimize" else -1.0
+    values = {factor: sign * trainings.value(one) for factor, one in tries.items()}
+    known = [factor for factor, value in values.items() if math.isfinite(value)]
+    return min(known, key=lambda factor: (values[factor], abs(math.log(factor))), default=None)
+
+
+# The schedule
+
+
+def _same_optimizer(confirmed: Confirmed, base: Arm, winner: Arm, notes: list[str]) -> Candidate | None:
+    """Return the search's best candidate with the base's optimizer; None where that is the winner, or there is none."""
+    if _alike(base, winner.candidate):
+        return None
+    alike = [
+        trial for trial in own_trials(confirmed.past) if trial.candidate is not None and _alike(base, trial.candidate)
+    ]
+    best = best_of(alike, confirmed.search.resolved.direction)
+    if best is None:
+        kind = base.candidate.optimizer.kind
+        notes.append(f"the search completed nothing with {kind}: schedule and optimizer share one rung of the ladder")
+    return None if best is None else best.candidate
+
+
+# The gains
+
+
+def _compared(confirmed: Confirmed, places: Sequence[Place], notes: list[str]) -> Ladder:
+    """Return each place's gain over the one before; a place whose trainings failed on a seed is left out."""
+    whole = [place for place in places if all(math.isfinite(value) for value in place.values.values())]
+    lost = [place.origin for place in places if place not in whole]
+    notes += [f"{origin} did not end well on every seed: the ladder goes past it" for origin in lost]
+    rungs = []
+    for before, place in pairwise(whole):
+        gain = paired_gain(place.values, before.values, confirmed.search.resolved.direction)
+        if gain is None or place.name is None:
+            continue
+        rungs.append(
+            LadderRung(
+                name=place.name,
+                origin=place.origin,
+                candidate=place.candidate,
+                against=before.origin,
+                gain=gain.gain,
+                interval=gain.interval,
+                n=gain.n,
+                distinguishable=gain.distinguishable,
+            )
+        )
+    return Ladder(rungs, notes)
