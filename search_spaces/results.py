@@ -171,11 +171,20 @@ class Difference(Message):
     """The gain of the finalist over the best baseline, positive when better, paired by seed."""
 
     against: str
+    """The baseline over which the finalist's mean gain was the least."""
     gain: Number
+    """In the metric's unit."""
     interval: tuple[Number, Number]
-    """95 %."""
+    """95 % for the gain over whichever baseline is the best in truth, the choice of the finalist allowed for."""
     p_value: Number
+    """The chance of an interval so far above 0 where no candidate is better; a winner's is below `level`."""
     n: int
+    """Seeds that gave a value to both."""
+    confidence: float = 0.95
+    level: float = 0.025
+    """The part of the missing 5 % that lies at the lower end: the chance of a false winner."""
+    method: str = "paired t"
+    method_version: int = 1
 
 
 class LadderRung(Message):
@@ -255,7 +264,9 @@ class Evidence(Message):
     """Name of the arm that the search put forward and the confirmation liked best."""
     difference: Difference | None = None
     detectable_gain: float | None = None
-    """The smallest gain that this confirmation could have detected."""
+    """The gain over the best baseline that this confirmation, with the noise it found, detects with 80 % power."""
+    min_gain: float | None = None
+    """The smallest gain worth a change: an interval wholly below it is `no_winner`; by default `detectable_gain`."""
     at_edge: list[str] = []
     """Parameters of the finalist that sit at the edge of their range."""
     ladder: list[LadderRung] | None = None

@@ -125,7 +125,8 @@ class ConfirmationSpec(Model):
     """How the answer is checked: fresh seeds at the full horizon, never pruned."""
 
     top: Annotated[int, Field(ge=1, le=20)] = 2
-    seeds: Annotated[int, Field(ge=2, le=100)] = 7
+    seeds: Annotated[int, Field(ge=2, le=100)] = 9
+    """Fresh seeds of every arm: nine detect a gain of two standard deviations of their noise over three baselines."""
     baselines: list[str] | None = None
     """Names from the catalogue; default: current if given, and the three that people would pick."""
     max_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0

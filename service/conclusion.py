@@ -20,7 +20,7 @@ from .verdict import judge, with_statistics
 def confirmed_study(search: Search, view: StudyView, plan: Plan, past: Sequence[Past]) -> Confirmed:
     """Judge a study by the trainings of its confirmation, all of them ended."""
     arms = [with_statistics(arm) for arm in arms_of(plan, past)]
-    judged = judge(arms, search.resolved.direction)
+    judged = judge(arms, search.resolved.direction, search.spec.objective.min_gain)
     return Confirmed(search, view, plan, past, {arm.name: arm for arm in arms}, judged)
 
 
@@ -63,6 +63,7 @@ def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
         finalist=judged.finalist,
         difference=judged.difference,
         detectable_gain=judged.detectable_gain,
+        min_gain=judged.min_gain,
         at_edge=_at_edge(confirmed),
         ladder=extras.ladder,
         steps_saved=extras.steps_saved,

@@ -55,5 +55,4 @@ class Confirmed:
     @property
     def is_ahead(self) -> bool:
         """Whether the finalist did better than the best baseline on the fresh seeds, shown or not."""
-        difference = self.judged.difference
-        return difference is None or difference.gain > 0
+        return self.judged.ahead

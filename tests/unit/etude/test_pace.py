@@ -22,10 +22,10 @@ def test_too_little_seen_gives_no_estimate() -> None:
 
 
 def test_the_confirmation_is_part_of_the_time_left() -> None:
-    """One trial a second: 30 to go, and five arms on seven seeds at twice the price."""
+    """One trial a second: 30 to go, and five arms on nine seeds at twice the price."""
     left = seen(Pace(), *[(float(second), second) for second in range(11)], full_cost=2.0)
 
-    assert left == pytest.approx(30 + 2 * 5 * 7)
+    assert left == pytest.approx(30 + 2 * 5 * 9)
 
 
 def test_the_rate_is_that_of_the_latest_trials() -> None:
@@ -57,8 +57,8 @@ def test_a_study_that_does_not_move_has_no_end_in_sight(state: str) -> None:
 
 
 def test_the_plan_of_the_confirmation_is_what_the_spec_asks_for_until_it_is_there() -> None:
-    """Default: two candidates and three baselines on seven seeds."""
+    """Default: two candidates and three baselines on nine seeds."""
     before, within = study_view("running"), study_view("confirming", confirmation={"proposed": 9, "complete": 6})
 
-    assert planned_confirmation(before) == 35
+    assert planned_confirmation(before) == 45
     assert planned_confirmation(within) == 15

@@ -78,14 +78,14 @@ def test_pruned_failed_and_foreign_trials_are_not_confirmed() -> None:
 
 
 def test_seeds_are_fresh_the_same_for_all_arms_and_of_the_study() -> None:
-    """Seven seeds that no trial of the search had; another study's, or another budget's, are others."""
+    """Nine seeds that no trial of the search had; another study's, or another budget's, are others."""
     plans = [
         plan_confirmation(search, searched(search))
         for search in (study(), study(), study(seed=1), study(budget={"trials": 25}))
     ]
 
     assert plans[0].seeds == plans[1].seeds
-    assert len(set(plans[0].seeds) | {0}) == 8
+    assert len(set(plans[0].seeds) | {0}) == 10
     assert not set(plans[0].seeds) & set(plans[2].seeds)
     assert not set(plans[0].seeds) & set(plans[3].seeds)
 
@@ -105,7 +105,7 @@ def test_all_arms_go_forward_together() -> None:
 
 @pytest.mark.parametrize(
     ("share", "seeds"),
-    [(2.0, 7), (1.3, 6), (0.9, 4), (0.1, 3)],
+    [(2.0, 9), (1.3, 6), (0.9, 4), (0.1, 3)],
 )
 def test_max_share_drops_seeds_down_to_three(share: float, seeds: int) -> None:
     """24 trials of 2 s each: five arms of 2 s a seed, so a share of 0.9 pays for four seeds."""
@@ -114,7 +114,7 @@ def test_max_share_drops_seeds_down_to_three(share: float, seeds: int) -> None:
     plan = plan_confirmation(search, searched(search))
 
     assert len(plan.seeds) == seeds
-    assert bool(plan.notes) is (seeds < 7)
+    assert bool(plan.notes) is (seeds < 9)
 
 
 def test_two_seeds_stay_two() -> None:
@@ -140,7 +140,7 @@ def test_a_search_that_cost_nothing_known_is_confirmed_in_full() -> None:
     past = [replace(one, worker_seconds=0.0) for one in searched(search)]
 
     assert training_seconds(past) == 0
-    assert len(plan_confirmation(search, past).seeds) == 7
+    assert len(plan_confirmation(search, past).seeds) == 9
 
 
 def test_tuning_is_proposed_once() -> None:

@@ -57,7 +57,7 @@ def test_another_horizon_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seeding", "seeds", "words"), [("seeded", 7, None), ("repeats", 7, "repeated"), ("fixed", 1, "no confirmation")]
+    ("seeding", "seeds", "words"), [("seeded", 9, None), ("repeats", 9, "repeated"), ("fixed", 1, "no confirmation")]
 )
 def test_a_script_without_seeds_is_refused_a_confirmation_on_them(seeding: Any, seeds: int, words: str | None) -> None:
     """Where trainings differ by themselves they are repeated; where they are all alike, once is all there is."""
