@@ -109,6 +109,7 @@ for command in (
     cli_parts.worker,
     cli_parts.store,
     cli_parts.task,
+    cli_submit.plan,
     cli_submit.submit,
     cli_history.import_,
     cli_studies.status,

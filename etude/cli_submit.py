@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 import yaml
 from rich.text import Text
 
+from search_spaces.plan import StudyPlan
+from search_spaces.problems import Conflict
 from search_spaces.results import StudyView
 
 from .cli_answer import show_answer
-from .cli_options import complete_tasks, json_option, print_json, show
+from .cli_options import complete_tasks, json_option, plain, print_json, show
 from .client import Client, spec_fields
+from .measuring import measure as measured_step
+from .show_plan import plan_parts
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 PLACES = {
     "epochs": ("horizon", "epochs"),
@@ -33,29 +39,48 @@ PLACES = {
 """Where a flag's value stands in a spec."""
 
 
-@click.command(short_help="Submit a study from a file or flags.")
-@click.argument("file", type=click.File("r", encoding="utf-8"), required=False)
-@click.option("--name", help="Name of the study [default: the task and the time].")
-@click.option(
-    "--task",
-    shell_complete=complete_tasks,
-    help="What to search a schedule for, by the name that workers offer; `external` for loops of your own.",
+SPEC_OPTIONS = (
+    click.argument("file", type=click.File("r", encoding="utf-8"), required=False),
+    click.option("--name", help="Name of the study [default: the task and the time]."),
+    click.option(
+        "--task",
+        shell_complete=complete_tasks,
+        help="What to search a schedule for, by the name that workers offer; `external` for loops of your own.",
+    ),
+    click.option(
+        "--param", "params", multiple=True, metavar="NAME=JSON", help="A parameter of the task; may be repeated."
+    ),
+    click.option("--trials", type=int, help="Budget of the search, in trials."),
+    click.option("--worker-seconds", type=float, help="Budget of the search, in seconds of worker time."),
+    click.option("--deadline", metavar="TIME", help="End of it all, confirmation included: 2030-01-31T06:00:00Z."),
+    click.option("--epochs", type=int, help="Horizon of one training, in epochs of the task."),
+    click.option("--steps", type=int, help="Horizon of one training, in optimizer updates."),
+    click.option("--preset", help="What may be tried [default: general]."),
+    click.option("--optimizer", "optimizers", multiple=True, help="Search this optimizer; may be repeated."),
+    click.option("--schedule", "schedules", multiple=True, help="Search this schedule; may be repeated."),
+    click.option("--metric", help="Decision metric [default: the task's]."),
+    click.option(
+        "--direction", type=click.Choice(["minimize", "maximize"]), help="Of the metric [default: the task's]."
+    ),
+    click.option(
+        "--seeds", type=int, help="Fresh seeds of the confirmation, a number of trainings for each candidate."
+    ),
+    click.option("--seed", type=int, help="Seed of the search."),
+    click.option("--priority", type=int, help="Higher ones are trained first, -1000 ... 1000."),
+    click.option("--tag", "tags", multiple=True, help="A tag; may be repeated."),
 )
-@click.option("--param", "params", multiple=True, metavar="NAME=JSON", help="A parameter of the task; may be repeated.")
-@click.option("--trials", type=int, help="Budget of the search, in trials.")
-@click.option("--worker-seconds", type=float, help="Budget of the search, in seconds of worker time.")
-@click.option("--deadline", metavar="TIME", help="End of it all, confirmation included: 2030-01-31T06:00:00Z.")
-@click.option("--epochs", type=int, help="Horizon of one training, in epochs of the task.")
-@click.option("--steps", type=int, help="Horizon of one training, in optimizer updates.")
-@click.option("--preset", help="What may be tried [default: general].")
-@click.option("--optimizer", "optimizers", multiple=True, help="Search this optimizer; may be repeated.")
-@click.option("--schedule", "schedules", multiple=True, help="Search this schedule; may be repeated.")
-@click.option("--metric", help="Decision metric [default: the task's].")
-@click.option("--direction", type=click.Choice(["minimize", "maximize"]), help="Of the metric [default: the task's].")
-@click.option("--seeds", type=int, help="Fresh seeds of the confirmation, a number of trainings for each candidate.")
-@click.option("--seed", type=int, help="Seed of the search.")
-@click.option("--priority", type=int, help="Higher ones are trained first, -1000 ... 1000.")
-@click.option("--tag", "tags", multiple=True, help="A tag; may be repeated.")
+"""What a study is said by: a file, and flags that win over it."""
+
+
+def spec_options(command: Decorated) -> Decorated:
+    """Give a command the file and the flags that say a study."""
+    for option in reversed(SPEC_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Submit a study from a file or flags.")
+@spec_options
 @click.option("--dry-run", is_flag=True, help="Print what the study would do, as JSON, and submit nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the answer and print it; progress goes to stderr.")
 @json_option()
@@ -70,7 +95,7 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
     spec = _with_flags(_read_spec(file), flags)
     with Client(url) as client:
         if dry_run:
-            print_json(client.plan(spec))
+            print_json(plain(client.plan(spec)))
             return
         study = client.submit(spec)
         if wait:
@@ -82,6 +107,36 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
         view = study.view()
         waits = f" until a worker offers {view.spec.task.name}" if view.state == "queued" else _but(view)
         show(as_json, view, [Text(f"{view.name} is {view.state}{waits}: {client.url}/v1/studies/{view.name}")])
+
+
+@click.command(short_help="Say what a study would do and cost.")
+@spec_options
+@click.option(
+    "--measure", is_flag=True, help="Train one short trial of the task on a live worker to find what it costs."
+)
+@json_option()
+@click.pass_obj
+def plan(url: str | None, /, file: IO[str] | None, measure: bool, as_json: bool, **flags: Any) -> None:
+    """Say what a study would train, what that costs, and how small a gain it could show; nothing is submitted.
+
+    The study is said as `etude submit` reads it. Times go by past trials of the task; with --measure by a short one,
+    which is trained ahead of everything else and forgotten.
+
+    \b
+    etude plan study.yaml --measure
+    """
+    spec = _with_flags(_read_spec(file), flags)
+    with Client(url) as client:
+        planned = client.plan(spec)
+        if measure:
+            planned = client.plan(spec, step_seconds=_step_seconds(client, spec, planned))
+        show(as_json, planned, plan_parts(planned))
+
+
+def _step_seconds(client: Client, spec: dict[str, Any], planned: StudyPlan) -> float:
+    if planned.horizon_steps is None or planned.workers == 0:
+        raise Conflict("no live worker offers the task, so nothing of it can be measured", field="task")
+    return measured_step(client, spec, planned.horizon_steps)
 
 
 def _but(view: StudyView) -> str:

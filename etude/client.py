@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from search_spaces.export import Framework
     from search_spaces.history import HistoryItem, HistoryView, PastTrial
     from search_spaces.insight import Insight
+    from search_spaces.plan import StudyPlan
     from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
     from search_spaces.study import StudySpec
     from search_spaces.work import ClaimAnswer, Purpose
@@ -96,16 +97,21 @@ class Client:
         answer = self._http.call("POST", "/v1/studies", json=spec_fields(spec, **fields), headers=headers)
         return Study(self, answer.json()["name"])
 
-    def plan(self, spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
-        """Return what the study would do, without submitting it: horizon, rungs, space, first trials, trainings.
+    def plan(self, spec: Spec | None = None, *, step_seconds: float | None = None, **fields: Any) -> StudyPlan:
+        """Return what the study would do and cost, without submitting it: horizon, space, trainings, seconds, warnings.
+
+        The seconds go by past trials of the task, or by `step_seconds`: a worker's for one update, where you know them.
+        `etude.measuring.measure` trains a short trial to find them.
 
         Raises:
             InvalidSpec: the spec would be refused; `field` says where.
             NameTaken: another study has the name.
         """
-        wish = spec_fields(spec, **fields)
-        plan: dict[str, Any] = self._http.call("POST", "/v1/studies", json=wish, params={"dry_run": "true"}).json()
-        return plan
+        from search_spaces.plan import StudyPlan
+
+        params = {"dry_run": "true"} | ({} if step_seconds is None else {"step_seconds": repr(step_seconds)})
+        answer = self._http.call("POST", "/v1/studies", json=spec_fields(spec, **fields), params=params)
+        return StudyPlan.model_validate(answer.json())
 
     def study(self, name: str) -> Study:
         """Return the study `name`, which has to exist.

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from search_spaces.results import Arm
+
+from .paired import finite, seed_correlation, seed_deviation
 
 
 @dataclass(frozen=True)
@@ -20,36 +20,45 @@ class SeedNoise:
     degrees: int
     """Degrees of freedom behind it."""
     correlation: float
-    """How alike two candidates do on one seed: -1 to 1; 0 where it is not known."""
+    """The share of its variance that candidates have in common on a seed, 0 to 1; 0 where it is not known."""
     source: str
     """Where it is known from, in words."""
 
 
+ON_BOARD = {
+    ("digits-mlp", 510): (0.0138, 10),
+    ("digits-noisy", 510): (0.0264, 10),
+    ("digits-cnn", 510): (0.0339, 10),
+    ("finetune-digits", 200): (0.0346, 10),
+    ("embedding", 400): (0.0117, 10),
+    ("charlm", 100): (0.0095, 5),
+    ("noisy-quadratic", 200): (0.0031, 10),
+}
+"""Standard deviation between seeds, and their number, by task and horizon in steps: the table in docs/tasks.md."""
+
+
 def noise_of(arms: Sequence[Arm], source: str) -> SeedNoise | None:
-    """Estimate the noise from a confirmation's arms, those left out that gave no value on some seed.
+    """Estimate the noise from a confirmation's arms; None where no arm has two values that differ."""
+    deviation = seed_deviation(arms)
+    degrees = sum(max(0, finite(arm.values.values()).size - 1) for arm in arms)
+    return SeedNoise(deviation, degrees, seed_correlation(arms), source) if deviation else None
 
-    The deviation is pooled over the arms. The correlation is that of the arms' values by seed, by the share of the
-    variance that the seeds explain in a two-way table; it takes two arms on the same seeds.
-    """
-    whole = [arm for arm in arms if len(arm.values) >= 2 and all(map(math.isfinite, arm.values.values()))]
-    if not whole:
+
+def pooled(found: Sequence[SeedNoise]) -> SeedNoise | None:
+    """Return the noise that several confirmations of one task agree on, each by its degrees of freedom."""
+    degrees = sum(one.degrees for one in found)
+    if degrees == 0:
         return None
-    squares = sum(float(np.var(list(arm.values.values()), ddof=0)) * len(arm.values) for arm in whole)
-    degrees = sum(len(arm.values) - 1 for arm in whole)
-    deviation = math.sqrt(squares / degrees)
-    return SeedNoise(deviation, degrees, _correlation(whole), source) if deviation > 0 else None
+    variance = math.fsum(one.degrees * one.deviation**2 for one in found) / degrees
+    correlation = math.fsum(one.degrees * one.correlation for one in found) / degrees
+    source = found[0].source if len(found) == 1 else f"{len(found)} confirmations of the task"
+    return SeedNoise(math.sqrt(variance), degrees, correlation, source)
 
 
-def _correlation(arms: Sequence[Arm]) -> float:
-    seeds = sorted(set.intersection(*(set(arm.values) for arm in arms)))
-    if len(arms) < 2 or len(seeds) < 3:
-        return 0.0
-    table = np.array([[arm.values[seed] for seed in seeds] for arm in arms])
-    centred = table - table.mean(axis=1, keepdims=True)
-    within = float((centred**2).sum()) / (len(arms) * (len(seeds) - 1))
-    between = float((centred.mean(axis=0) ** 2).sum()) / (len(seeds) - 1)
-    if within == 0:
-        return 0.0
-    # Averaging k arms whose errors correlate by r leaves the share (1 + (k - 1) r) / k of their variance.
-    correlation = (len(arms) * between / within - 1) / (len(arms) - 1)
-    return float(np.clip(correlation, 0.0, 1.0))
+def on_board(task: str, horizon_steps: int) -> SeedNoise | None:
+    """Return the noise that was measured of a task on board at its horizon, with its default parameters."""
+    known = ON_BOARD.get((task, horizon_steps))
+    if known is None:
+        return None
+    deviation, n = known
+    return SeedNoise(deviation, n - 1, 0.0, f"docs/tasks.md, over {n} seeds of one candidate")

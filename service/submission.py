@@ -80,7 +80,6 @@ def _refuse_later_versions(spec: StudySpec) -> None:
     """Refuse what a spec may say but this version does not do: nothing is passed over in silence."""
     asked = {
         "objective.target": spec.objective.target is not None,
-        "objective.min_gain": spec.objective.min_gain is not None,
         "limits.trial_seconds": spec.limits.trial_seconds is not None,
         "limits.memory_mib": spec.limits.memory_mib is not None,
         "limits.device": spec.limits.device != "any",

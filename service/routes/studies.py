@@ -8,10 +8,10 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field
 
 from search_spaces.model import Message, Model
+from search_spaces.plan import StudyPlan
 from search_spaces.problems import InvalidSpec, NameTaken, NotFound
 from search_spaces.results import StudyState, StudyView
-from search_spaces.space import Space
-from search_spaces.study import BudgetSpec, StudySpec
+from search_spaces.study import BudgetSpec
 from store import Store
 from store.resubmission import submitted
 from store.studies import (
@@ -26,7 +26,6 @@ from store.studies import (
 from store.workers import offers
 
 from .. import deps
-from ..opponents import first_tries, opponents_of
 from ..submission import offer_of, refuse_past_deadline, resolve_submission
 from ..written import WrittenStudy, study_of
 
@@ -38,30 +37,6 @@ class StudyPage(Message):
 
     items: list[StudyView]
     next_cursor: str | None = None
-
-
-class PlannedTrial(Message):
-    """A baseline that the search would start with."""
-
-    name: str
-    lr_factor: float
-
-
-class StudyPlan(Message):
-    """What a valid spec would do; nothing is stored."""
-
-    name: str
-    state: Literal["queued", "running"]
-    """The state that the study would start in: queued, as long as nobody has offered its task."""
-    metric: str | None = None
-    direction: str | None = None
-    horizon_steps: int | None = None
-    rungs: list[int] = []
-    space: Space | None = None
-    trials: int
-    first_trials: list[PlannedTrial] = []
-    confirmation_trainings: int | None = None
-    """At most: `confirmation.max_share` may drop seeds."""
 
 
 class StudyChange(Model):
@@ -87,13 +62,21 @@ def submit_study(
     nudge: deps.Nudge,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
+    step_seconds: Annotated[
+        float | None,
+        Query(gt=0, allow_inf_nan=False, description="With dry_run: a worker's seconds for one update, as measured"),
+    ] = None,
 ) -> StudyView | StudyPlan:
     """Submit a study; with `Idempotency-Key` a repeated request gets the study that the first one made."""
     known = offers(store)
     spec = study_of(written, known)
     if dry_run:
+        from ..planning import plan_study  # with SciPy, which every start of the service would pay for
+
         response.status_code = 200
-        return _plan(store, spec)
+        resolution = resolve_submission(spec, known)
+        _refuse_taken(store, spec.name)
+        return plan_study(store, spec, resolution, offer_of(known, spec.task), step_seconds)
     # What was right when it was made is not judged again: its deadline may have passed since.
     view = submitted(store, spec, idempotency_key)
     if view is None:
@@ -102,32 +85,6 @@ def submit_study(
         nudge()
     response.headers["Location"] = f"/v1/studies/{view.name}"
     return view
-
-
-def _plan(store: Store, spec: StudySpec) -> StudyPlan:
-    known = offers(store)
-    resolution = resolve_submission(spec, known)
-    _refuse_taken(store, spec.name)
-    if resolution is None:
-        return StudyPlan(name=spec.name, state="queued", trials=spec.budget.trials)
-    resolved, space = resolution
-    offer = offer_of(known, spec.task)
-    sparse = offer is not None and offer.sparse_gradients
-    opponents = opponents_of(spec, space, sparse=sparse, script=offer.script if offer else None)
-    tries = first_tries(opponents, spec.budget.trials)
-    arms = len(opponents.names) + spec.confirmation.top
-    return StudyPlan(
-        name=spec.name,
-        state="running",
-        metric=resolved.metric,
-        direction=resolved.direction,
-        horizon_steps=resolved.horizon_steps,
-        rungs=resolved.rungs,
-        space=space,
-        trials=spec.budget.trials,
-        first_trials=[PlannedTrial(name=one.name, lr_factor=one.factor) for one in tries],
-        confirmation_trainings=arms * spec.confirmation.seeds,
-    )
 
 
 def _refuse_taken(store: Store, name: str) -> None:

@@ -179,7 +179,7 @@ def test_a_dry_run_prints_the_plan(etude: Etude, table: dict[str, object]) -> No
 
     def plan(request: httpx.Request) -> httpx.Response:
         assert request.url.params["dry_run"] == "true"
-        return says({"name": "mine", "horizon_steps": 510})
+        return says({"name": "mine", "state": "queued", "trials": 40, "horizon_steps": 510})
 
     table["POST /v1/studies"] = plan
 
