@@ -185,7 +185,7 @@ def test_a_dry_run_prints_the_plan(etude: Etude, table: dict[str, object]) -> No
 
     result = etude("submit", "--task", "digits-noisy", "--dry-run")
 
-    assert json.loads(result.stdout) == {"name": "mine", "horizon_steps": 510}
+    assert json.loads(result.stdout)["horizon_steps"] == 510
 
 
 def test_flags_win_over_the_file(etude: Etude, table: dict[str, object], tmp_path: Path) -> None:
