@@ -268,7 +268,7 @@ def test_a_dry_run_plans_and_stores_nothing(offered: httpx.Client, store: Store)
     assert response.status_code == 200
     assert (plan["state"], plan["horizon_steps"], plan["rungs"]) == ("running", 100, [10, 20, 30, 50])
     assert plan["first_trials"][0] == {"name": "sgd-cosine", "lr_factor": 1.0}
-    assert plan["confirmation_trainings"] == 5 * 7
+    assert plan["confirmation_trainings"] == 5 * 9
     assert list_studies(store).items == []
 
 
