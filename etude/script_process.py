@@ -73,11 +73,22 @@ class ProcessRecord:
         return new
 
     def rows(self) -> Floats:
-        """Return the rows of the updates made, of shape (updates, ROW_WORDS); fewer where they could not be written."""
+        """Return the rows of the updates made, of shape (updates, ROW_WORDS); fewer where they could not be written.
+
+        `script.layout` says what is in a row.
+        """
         count = self.updates  # before the rows: a row is written first, then counted
         file = self._events.with_suffix(layout.ROWS)
         values = np.fromfile(file, count=count * layout.ROW_WORDS) if file.exists() else np.empty(0)
         return values[: len(values) // layout.ROW_WORDS * layout.ROW_WORDS].reshape(-1, layout.ROW_WORDS)
+
+    def shares(self, largest: float | None) -> Floats:
+        """Return by slot what a group's LR is of the largest: the trial's ratio, or with `largest` as they were."""
+        groups = {event["slot"] + i: one["ratio"] for event in self._groups for i, one in enumerate(event["groups"])}
+        ratios = np.asarray([groups[slot] for slot in sorted(groups)])
+        if largest is not None:
+            ratios = self._words.view(np.float64)[layout.FIRST_GROUP :][: len(ratios)] / (largest or 1.0)
+        return np.where(ratios > 0, ratios, 1.0)
 
     def seen(self) -> ProcessSeen:
         """Return what is known of it."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from .script import layout
 from .script_process import ProcessRecord
-from .script_seen import Curves, ProcessSeen
+from .script_seen import Curves, Floats, ProcessSeen
 
 
 class Record:
@@ -23,7 +23,9 @@ class Record:
     """
 
     def __init__(self, path: Path) -> None:
-        self._directory = Path(json.loads(path.read_bytes())["record"])
+        trial = json.loads(path.read_bytes())
+        self._directory = Path(trial["record"])
+        self._imposes = "lr_file" in trial
         self._known: dict[str, ProcessRecord] = {}
         self._lines: defaultdict[str, deque[int]] = defaultdict(deque)
         self._sizes: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -65,11 +67,17 @@ class Record:
         """Return own LR, LR in force and time of every update of rank 0 so far."""
         leaders = self._leaders()
         length = max((process.base + process.updates for process in leaders), default=0)
-        rows = np.full((length, layout.ROW_WORDS), np.nan)
+        columns = np.full((3, length), np.nan)
         for process in leaders:
-            found = process.rows()[: length - process.base]
-            rows[process.base : process.base + len(found)] = found
-        return Curves(*np.ascontiguousarray(rows.T))
+            found = self._in_units_of_the_largest(process)[:, : length - process.base]
+            columns[:, process.base : process.base + found.shape[1]] = found
+        return Curves(*columns)
+
+    def _in_units_of_the_largest(self, process: ProcessRecord) -> Floats:
+        """Return own LR, LR in force and seconds, of shape (3, updates)."""
+        own, in_force, seconds, slots = process.rows().T
+        shares = process.shares(None if self._imposes else self.largest_lr)[slots.astype(np.intp)]
+        return np.stack([own / shares, in_force if self._imposes else in_force / shares, seconds])
 
     def own_lrs(self) -> tuple[tuple[float, ...], ...]:
         """Return the largest LR that the script set by optimizer and group, for `ScriptTrial.own_lrs`."""

@@ -22,18 +22,13 @@ TRACEBACK_LINES = 20
 
 
 def begin(torch: Any) -> None:
-    """Register the hooks of the trial that `$ETUDE_TRIAL` names.
+    """Begin the trial that `$ETUDE_TRIAL` names, until the process ends.
 
     Raises:
         RuntimeError: the trial cannot be read, or this torch has no hooks for all optimizers (before 2.0).
     """
-    trial = Trial(os.environ[TRIAL_VARIABLE])
-    inside = Inside(torch, trial)
-    module = importlib.import_module("torch.optim.optimizer")  # torch.optim itself does not name it
-    if not hasattr(module, "register_optimizer_step_pre_hook"):
-        raise RuntimeError(f"etude: torch {torch.__version__} cannot be searched unchanged, 2.0 can")
-    module.register_optimizer_step_pre_hook(inside.before)
-    module.register_optimizer_step_post_hook(inside.updates.after)
+    inside = Inside(torch, Trial(os.environ[TRIAL_VARIABLE]))
+    inside.register()
     atexit.register(inside.end)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=inside.forked)
@@ -48,8 +43,24 @@ class Inside:
         self.updates = Updates(torch, trial, self._writer)
         self._lines = Lines(trial.patterns, self._line, lambda: self.updates.made)
         self._growth = Growth(trial.files, self._file)
+        self._handles: list[Any] = []
         self._introduce()
         self._lines.watch()
+
+    def register(self) -> None:
+        """Stand before and behind the steps of all optimizers."""
+        module = importlib.import_module("torch.optim.optimizer")  # torch.optim itself does not name it
+        if not hasattr(module, "register_optimizer_step_pre_hook"):
+            raise RuntimeError(f"etude: torch {self._torch.__version__} has no hooks for all optimizers, 2.0 has")
+        self._handles = [
+            module.register_optimizer_step_pre_hook(self.before),
+            module.register_optimizer_step_post_hook(self.updates.after),
+        ]
+
+    def remove(self) -> None:
+        """Leave the optimizers alone from now on."""
+        for handle in self._handles:
+            handle.remove()
 
     def before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Look at what the script has written since the last update, then begin the next one."""

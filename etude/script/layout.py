@@ -27,6 +27,8 @@ PAGE_WORDS = 8192
 """From FIRST_GROUP on one float64 a parameter group, in the order of its first update: its largest own LR so far."""
 MOST_GROUPS = PAGE_WORDS - FIRST_GROUP
 
-ROW_WORDS = 3
-"""A row: the LR that the script would have used, the LR in force, seconds since the process's first update (float64).
-Both LRs are in units of the group with the largest LR; NaN where an LR lies on a device that is not waited for."""
+ROW_WORDS = 4
+"""A row (float64): the LR that the script had set for the group of the optimizer that has the largest, the LR in force,
+seconds since the process's first update, the slot of that group. The LR in force is the trial's, in units of the
+largest group of all; where the script's own was in force, as it is or scaled, it is that group's. NaN stands for an LR
+on a device that is not waited for."""

@@ -1,9 +1,9 @@
 """The LR of parameter groups: each group's own, its ratio to the largest, and how one is put in force and taken back.
 
-A group's ratio is fixed as it first steps. Its own LR is, in this order: what the counting pass saw as its largest
-(`own_lrs` of the trial), `initial_lr` of the group (a scheduler of torch has set it: the LR itself may be in a warm-up
-already), the LR, the LR that the optimizer was made with. The largest is that of all groups of all optimizers: those
-of the counting pass, else those that exist at the first update.
+A group's ratio is fixed as it first steps. Its own LR is what the counting pass saw as its largest (`own_lrs` of the
+trial); without that, `initial_lr` of the group (a scheduler of torch has set it: the LR itself may be in a warm-up
+already), else its LR. The largest is that of all groups of all optimizers: those of the counting pass, else those that
+exist at the first update.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rates:
         counted = self._counted(index, position)
         if counted is not None:
             return counted / self._largest
-        own = self.initial(optimizer, optimizer.param_groups[position])
+        own = self.initial(optimizer.param_groups[position])
         if own is None:
             return 0.0
         if not self._largest:
@@ -37,15 +37,15 @@ class Rates:
         if self._own_lrs is not None:
             self._misfit("A parameter group stepped that the counting pass did not see.")
         if not own:
-            self._misfit("A parameter group began with an LR of 0 and no other is known: it gets the whole LR.")
+            self._misfit("A parameter group began with an LR of 0 and no other is known: its ratio is taken as 1.")
             return 1.0
         if own > self._largest:
             self._misfit("An optimizer or group that came later has a larger LR than all before: its ratio is above 1.")
         return own / self._largest
 
-    def initial(self, optimizer: Any, group: dict[str, Any]) -> float | None:
+    def initial(self, group: dict[str, Any]) -> float | None:
         """Return a group's own LR to begin with; None where it has none."""
-        for rate in (group.get("initial_lr"), group.get("lr"), optimizer.defaults.get("lr")):
+        for rate in (group.get("initial_lr"), group.get("lr")):
             value = self.number(rate, wait=True)
             if value > 0:
                 return value
@@ -67,9 +67,8 @@ class Rates:
         """Return the own LR of every group of every optimizer that exists now."""
         kind = self._torch.optim.Optimizer
         alive = [one for one in gc.get_objects() if issubclass(type(one), kind)]
-        found = [(one, getattr(one, "param_groups", None), getattr(one, "defaults", None)) for one in alive]
-        pairs = [(one, group) for one, groups, defaults in found if groups and defaults for group in groups]
-        return [self.initial(one, group) or 0.0 for one, group in pairs]
+        groups = [group for one in alive for group in getattr(one, "param_groups", None) or ()]
+        return [self.initial(group) or 0.0 for group in groups]
 
 
 class Imposed:

@@ -73,7 +73,7 @@ class Writer:
         if self._floats is not None and slot < layout.MOST_GROUPS and rate > self._floats[layout.FIRST_GROUP + slot]:
             self._floats[layout.FIRST_GROUP + slot] = rate
 
-    def row(self, update: int, own: float, in_force: float, seconds: float) -> None:
+    def row(self, update: int, own: float, in_force: float, seconds: float, slot: int) -> None:
         """Write the row of an update, counted from 0 in this process, then count the update: in this order."""
         assert self._words is not None
         assert self._floats is not None
@@ -81,7 +81,8 @@ class Writer:
             self._map_window(update // WINDOW_ROWS)
         if self._window is not None:
             place = (update - self._first_row) * layout.ROW_WORDS
-            self._window[place], self._window[place + 1], self._window[place + 2] = own, in_force, seconds
+            self._window[place], self._window[place + 1] = own, in_force
+            self._window[place + 2], self._window[place + 3] = seconds, slot
         else:
             self._lose()
         self._floats[layout.LATEST] = self._begun + seconds

@@ -105,7 +105,8 @@ class Updates:
             return
         if not kept:
             self._writer.add(layout.CHANGED)
-            step.in_force = self._of_reference(step.known, optimizer)
+            ratio = step.known.ratios[step.known.reference_group] if self._trial.lr is not None else 1.0
+            step.in_force = self._of_reference(step.known, optimizer) / (ratio or 1.0)
         self._count(step, step.known)
 
     def _count(self, step: Step, known: Known) -> None:
@@ -117,7 +118,8 @@ class Updates:
         known.updates += 1
         if known.index < layout.MOST_OPTIMIZERS:
             self._writer.count(layout.FIRST_OPTIMIZER + known.index, known.updates)
-        self._writer.row(self.count, step.own, step.in_force, now - self._first_seconds)
+        slot = known.slots[known.reference_group]
+        self._writer.row(self.count, step.own, step.in_force, now - self._first_seconds, slot)
         self.count += 1
 
     def _look(self, step: Step, known: Known) -> None:
@@ -127,8 +129,7 @@ class Updates:
         step.own = step.in_force = self._of_reference(known, step.optimizer)
 
     def _of_reference(self, known: Known, optimizer: Any) -> float:
-        ratio = known.ratios[known.reference_group]
-        return self._rates.number(optimizer.param_groups[known.reference_group].get("lr")) / (ratio or 1.0)
+        return self._rates.number(optimizer.param_groups[known.reference_group].get("lr"))
 
     def _impose(self, step: Step, known: Known, positions: Iterable[int]) -> None:
         scale = self._trial.scale
@@ -204,7 +205,7 @@ class Updates:
         known.slots += range(self._slots, self._slots + len(groups) - first)
         known.reference_group = known.ratios.index(max(known.ratios))
         described = [
-            {"initial_lr": self._rates.initial(optimizer, group), "ratio": ratio}
+            {"initial_lr": self._rates.initial(group), "ratio": ratio}
             for group, ratio in zip(groups[first:], known.ratios[first:])
         ]
         self._writer.event(

@@ -93,13 +93,13 @@ def test_a_record_is_read_while_it_is_written(tmp_path: Path) -> None:
         before = (record.updates, record.largest_lr, record.line_step("loss=1"), record.processes())
         writer = started(tmp_path)
         writer.event("line", text="loss=1", updates=0)
-        writer.row(0, 0.5, 0.25, 0.0)
+        writer.row(0, 0.5, 0.25, 0.0, 0)
         during = (record.updates, record.line_step("loss=1"), record.line_step("loss=1"))
         writer.event("file", path=str(log), size=30, updates=1)
         writer.event("file", path=str(log), size=50, updates=4)
         sizes = [record.file_step(log, offset) for offset in (10, 30, 31, 51)]
         later = started(tmp_path)
-        later.row(0, 0.25, 0.5, 0.0)
+        later.row(0, 0.25, 0.5, 0.0, 0)
         curves = record.curves()
         updates, misfits = record.updates, record.misfits()
 
@@ -134,4 +134,7 @@ def started(tmp_path: Path) -> Writer:
     writer = Writer(str(tmp_path / "record"))
     writer.event("process", pid=1, time=0.0, arguments=[], torch="2", python="3")
     writer.begin(0, 1)
+    group = {"initial_lr": 0.5, "ratio": 1.0}
+    writer.event("groups", optimizer=0, slot=0, groups=[group], resumed_step=0, kind="SGD")
+    writer.largest(0, 0.5)
     return writer
