@@ -43,6 +43,9 @@ class Trained:
     said: dict[str, Any] = field(default_factory=dict)
     """The script's own names at its end, where it ran in this process."""
     output: str = ""
+    errors: str = ""
+    path: Path = Path()
+    """The trial's JSON file."""
 
 
 def candidate(initial_lr: float = 0.3) -> Candidate:
@@ -58,13 +61,12 @@ def counting(**fields: Any) -> ScriptTrial:
     return ScriptTrial(mode="count", **fields)
 
 
-def injecting(counted: Trained, initial_lr: float = 0.3, **fields: Any) -> ScriptTrial:
+def injecting(horizon: int, own_lrs: Sequence[Sequence[float]], initial_lr: float = 0.3, **fields: Any) -> ScriptTrial:
     """A trial of `candidate` on what a counting pass has seen."""
-    chosen, horizon = candidate(initial_lr), counted.updates
-    lr = chosen.initial_lr * curve(chosen.schedule, horizon)
+    chosen = candidate(initial_lr)
     return ScriptTrial(
-        mode="inject", candidate=chosen.model_dump(mode="json"), lr=lr, horizon_steps=horizon,
-        own_lrs=counted.own_lrs, **fields,
+        mode="inject", candidate=chosen.model_dump(mode="json"), lr=chosen.initial_lr * curve(chosen.schedule, horizon),
+        horizon_steps=horizon, own_lrs=own_lrs, **fields,
     )  # fmt: skip
 
 
@@ -76,21 +78,17 @@ def here(place: Path, script: str, *arguments: str, trial: ScriptTrial) -> Train
     return _trained(path, said["seen"].moves, said)
 
 
-def apart(place: Path, command: Sequence[str], trial: ScriptTrial, **variables: str) -> Trained:
-    """Run a command as a trial's process, in the directory of the scripts.
-
-    Raises:
-        subprocess.CalledProcessError: it has failed; what it wrote is in the message.
-    """
+def apart(place: Path, command: Sequence[str], trial: ScriptTrial, *, status: int = 0, **variables: str) -> Trained:
+    """Run a command as a trial's process, in the directory of the scripts; it ends with `status`."""
     path = write_trial(_fresh(place), trial)
     seen = path.parent / "seen"
     environ = environment(os.environ | {"SEEN": str(seen), "PYTHONPATH": ""} | variables, path)
-    done = subprocess.run(
-        command, cwd=SCRIPTS, env=environ, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(command, cwd=SCRIPTS, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
     told = seen.with_suffix(".0")
-    return _trained(path, json.loads(told.read_text()) if told.exists() else [], {}, done.stdout)
+    trained = _trained(path, json.loads(told.read_text()) if told.exists() else [], {})
+    trained.output, trained.errors = done.stdout, done.stderr
+    return trained
 
 
 def assert_on_the_curve(trained: Trained, trial: ScriptTrial, *ratios: float) -> None:
@@ -131,9 +129,9 @@ def _as_main(script: str, arguments: Sequence[str]) -> Iterator[None]:
         sys.argv, sys.path[:] = before
 
 
-def _trained(path: Path, moves: list[list[float]], said: dict[str, Any], output: str = "") -> Trained:
+def _trained(path: Path, moves: list[list[float]], said: dict[str, Any]) -> Trained:
     with Record(path) as record:
         return Trained(
             moves, record.updates, record.curves(), record.processes(), record.own_lrs(), record.largest_lr,
-            record.misfits(), said, output,
+            record.misfits(), said, path=path,
         )  # fmt: skip

@@ -39,8 +39,8 @@ class TorchFinder:
             del loader.exec_module  # the loader is as it was before anybody else looks at it
             execute(module)
             if self in sys.meta_path:
-                sys.meta_path.remove(self)
                 begin(module)
+                sys.meta_path.remove(self)  # only now: an import that failed may be tried again
 
         loader.exec_module = execute_and_begin
 

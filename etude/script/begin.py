@@ -44,6 +44,7 @@ class Inside:
         self._lines = Lines(trial.patterns, self._line, lambda: self.updates.made)
         self._growth = Growth(trial.files, self._file)
         self._handles: list[Any] = []
+        self._introduced = False
         self._introduce()
         self._lines.watch()
 
@@ -64,13 +65,16 @@ class Inside:
 
     def before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         """Look at what the script has written since the last update, then begin the next one."""
+        if not self._introduced:
+            self._introduce()
         self._lines.watch()
         self._growth.look(self.updates.made)
         self.updates.before(optimizer, args, kwargs)
 
     def forked(self) -> None:
-        """Begin anew in a forked child."""
+        """Begin anew in a forked child, which has a record of its own as soon as it has something to record."""
         self._writer = Writer(self._trial.record)
+        self._introduced = False
         self.updates.forked(self._writer)
 
     def end(self) -> None:
@@ -87,12 +91,15 @@ class Inside:
         self._writer.event("end", how="exception", error="\n".join(words.splitlines()[-TRACEBACK_LINES:]))
 
     def _introduce(self) -> None:
+        self._introduced = True
         self._writer.event(
             "process", pid=os.getpid(), time=time.time(), arguments=getattr(sys, "orig_argv", sys.argv),
             torch=self._torch.__version__, python=platform.python_version(),
         )  # fmt: skip
 
     def _line(self, text: str, updates: int) -> None:
+        if not self._introduced:
+            self._introduce()
         self._writer.event("line", text=text, updates=updates)
 
     def _file(self, path: str, size: int, updates: int) -> None:

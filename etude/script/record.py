@@ -46,7 +46,10 @@ class Writer:
 
     def begin(self, rank: int, world: int) -> tuple[int, int]:
         """Open the page as the first update begins; return updates and optimizers of earlier processes of this rank."""
-        base, optimizers = _before(self.directory, rank)
+        try:
+            base, optimizers = _before(self.directory, rank)
+        except OSError:
+            base, optimizers = 0, 0
         content = memoryview(bytearray(layout.PAGE_WORDS * layout.WORD_BYTES)).cast("Q")
         content[layout.RANK], content[layout.WORLD], content[layout.BASE] = rank, world, base
         content[layout.LOST] = self._lost

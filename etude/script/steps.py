@@ -28,6 +28,8 @@ class Known:
         self.reference = weakref.ref(optimizer)
         self.index = index
         self.updates = 0
+        self.groups = 0
+        """How many there are now; a script may add some and take some away."""
         self.ratios: list[float] = []
         self.slots: list[int] = []
         self.reference_group = 0
@@ -50,19 +52,20 @@ class Updates:
 
     def __init__(self, torch: Any, trial: Trial, writer: Writer) -> None:
         self._torch, self._trial = torch, trial
-        self._start_anew(writer)
+        self._start_anew(writer, 0)
 
     def forked(self, writer: Writer) -> None:
         """Be a process of its own: the counts and the record so far are the parent's."""
-        self._start_anew(writer)
+        self._start_anew(writer, self.made)
 
-    def _start_anew(self, writer: Writer) -> None:
+    def _start_anew(self, writer: Writer, made: int) -> None:
         self._writer = writer
+        self._base = made
         self._rates = Rates(self._torch, self._trial.own_lrs, self.misfit)
         self._known: dict[int, Known] = {}
         self._steps: list[Step] = []
         self._said: set[str] = set()
-        self._base = self._optimizers_before = self._optimizers = self._slots = 0
+        self._optimizers_before = self._optimizers = self._slots = 0
         self._first_seconds = 0.0
         self.count = 0
         self.trains = False
@@ -93,7 +96,7 @@ class Updates:
         self._steps.append(step)
         self._look(step, known)
         if self._trial.injects:
-            self._impose(step, known, range(len(known.ratios)))
+            self._impose(step, known, range(len(optimizer.param_groups)))
 
     def after(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         """Give the script its own LR again and count the update."""
@@ -194,8 +197,12 @@ class Updates:
             known = self._known[id(optimizer)] = Known(optimizer, self._optimizers)
             self._optimizers += 1
             self._writer.count(layout.OPTIMIZERS, self._optimizers)
-        if len(known.ratios) < len(optimizer.param_groups):
+        groups = len(optimizer.param_groups)
+        if len(known.ratios) < groups:
             self._meet_groups(optimizer, known)
+        if known.groups != groups:
+            known.groups = groups
+            known.reference_group = known.ratios.index(max(known.ratios[:groups]))
         return known
 
     def _meet_groups(self, optimizer: Any, known: Known) -> None:
@@ -203,7 +210,6 @@ class Updates:
         index = self._optimizers_before + known.index
         known.ratios += [self._rates.ratio(optimizer, index, position) for position in range(first, len(groups))]
         known.slots += range(self._slots, self._slots + len(groups) - first)
-        known.reference_group = known.ratios.index(max(known.ratios))
         described = [
             {"initial_lr": self._rates.initial(group), "ratio": ratio}
             for group, ratio in zip(groups[first:], known.ratios[first:])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,8 @@ class Lines:
         self._note, self._made = note, made
         self._watched: dict[str, Any] = {}
         self._lines = {"stdout": Line(), "stderr": Line()}
-        self._writing = False
+        self._writing: set[int] = set()
+        """Threads that are in a write of ours."""
 
     def watch(self) -> None:
         """Stand before the streams of now, as far as they are not known yet."""
@@ -55,17 +57,21 @@ class Lines:
 
     def _stand_before(self, stream: Any, name: str) -> None:
         write = stream.write
+        if getattr(write, "notes_metrics", False):
+            return  # it was put back in its place
 
         def noting_write(text: Any, *rest: Any) -> Any:
-            if self._writing or not isinstance(text, str):  # by a stream that writes to this one, and has noted it
+            thread = threading.get_ident()
+            if thread in self._writing or not isinstance(text, str):  # by a stream before this one, which has noted it
                 return write(text, *rest)
-            self._writing = True
+            self._writing.add(thread)
             try:
                 self._take(name, text)
                 return write(text, *rest)
             finally:
-                self._writing = False
+                self._writing.discard(thread)
 
+        noting_write.notes_metrics = True  # type: ignore[attr-defined]
         try:
             stream.write = noting_write
         except AttributeError:  # a class with slots: its lines are not noted

@@ -19,7 +19,7 @@ KINDS = ["none", "exponential", "cosine", "warm-up", "one-cycle", "plateau", "by
 def both(place: Path, script: str, *arguments: str) -> tuple[Trained, Trained, ScriptTrial]:
     """Count a script's updates, then train it with a candidate."""
     counted = here(place, script, *arguments, trial=counting())
-    trial = injecting(counted)
+    trial = injecting(counted.updates, counted.own_lrs)
     return counted, here(place, script, *arguments, trial=trial), trial
 
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 seen, weight = Seen(), parameter()
 optimizer = torch.optim.SGD([weight], lr=0.5)
 scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
-logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s", level=logging.INFO)
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s", level=logging.INFO)
 
 
 def train(updates: int) -> None:
@@ -64,7 +64,7 @@ with Path(os.devnull).open("w") as nowhere:
     train(1)
     print("val_loss=8")
     sys.stdout = sys.__stdout__
-sys.stdout = open(sys.stdout.fileno(), "w", buffering=1, closefd=False)  # noqa: SIM115, PTH123 - for the whole process
+sys.stdout = open(sys.stdout.fileno(), "w", buffering=1, closefd=False)  # noqa: SIM115 - for the whole process
 train(1)
 print("val_loss=9")
 log = Path(os.environ["SEEN"] + ".csv")
