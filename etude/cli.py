@@ -16,6 +16,7 @@ from . import (
     cli_history,
     cli_insight,
     cli_parts,
+    cli_recurrences,
     cli_schedules,
     cli_studies,
     cli_submit,
@@ -127,6 +128,7 @@ for command in (
     cli_changes.resume,
     cli_changes.stop,
     cli_changes.delete,
+    cli_recurrences.recurrence,
     cli_completion.completion,
 ):
     main.add_command(command)

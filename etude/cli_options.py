@@ -53,6 +53,11 @@ def complete_studies(context: click.Context, _parameter: click.Parameter, begun:
     return _complete(context, lambda client: (view.name for view in client.list()), begun)
 
 
+def complete_recurrences(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Offer the recurrences whose names begin so."""
+    return _complete(context, lambda client: (view.name for view in client.recurrences.list()), begun)
+
+
 def complete_tasks(context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Offer the tasks that workers offer."""
     return _complete(context, _tasks, begun)

@@ -92,7 +92,7 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
     etude submit study.yaml --wait
     etude submit --task digits-noisy --trials 40 --wait
     """
-    spec = _with_flags(_read_spec(file), flags)
+    spec = _with_flags(read_spec(file), flags)
     with Client(url) as client:
         if dry_run:
             print_json(plain(client.plan(spec)))
@@ -125,7 +125,7 @@ def plan(url: str | None, /, file: IO[str] | None, measure: bool, as_json: bool,
     \b
     etude plan study.yaml --measure
     """
-    spec = _with_flags(_read_spec(file), flags)
+    spec = _with_flags(read_spec(file), flags)
     with Client(url) as client:
         planned = client.plan(spec)
         if measure:
@@ -153,7 +153,8 @@ _StudyLoader.add_implicit_resolver(
 )
 
 
-def _read_spec(file: IO[str] | None) -> dict[str, Any]:
+def read_spec(file: IO[str] | None) -> dict[str, Any]:
+    """Read a spec that somebody has written, as YAML or JSON; no file is an empty one."""
     if file is None:
         return {}
     try:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 
 from .http import Http, SharedTransport
 from .pages import Pages, TrialPages
+from .plain import plain, plain_fields
 from .settings import default_url
 from .studies import Study
 from .tokens import find_token
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from .events import Event, Follower
     from .plots import Drawn
+    from .recurrences import Recurrences
     from .work import HttpVerbs
 
     Spec = StudySpec | Mapping[str, Any]
@@ -82,6 +83,13 @@ class Client:
     def url(self) -> str:
         """Address of the service."""
         return self._http.url
+
+    @property
+    def recurrences(self) -> Recurrences:
+        """Searches that repeat: create, list, change, their nights."""
+        from .recurrences import Recurrences
+
+        return Recurrences(self._http)
 
     def submit(self, spec: Spec | None = None, *, idempotency_key: str | None = None, **fields: Any) -> Study:
         """Submit a study: a spec, or its fields by name, which also override those of a spec.
@@ -227,7 +235,7 @@ class Client:
         """
         from search_spaces.history import HistoryAnswer
 
-        wish = {"trials": [_plain(trial) for trial in trials]}
+        wish = {"trials": [plain(trial) for trial in trials]}
         return HistoryAnswer.model_validate(self._http.call("POST", _path(name, "history"), json=wish).json()).items
 
     def history(self, name: str) -> Pages[HistoryView]:
@@ -277,7 +285,7 @@ class Client:
 
     def preview(self, schedule: BaseModel | Mapping[str, Any], initial_lr: float, total_steps: int) -> list[float]:
         """Return the LR of each of `total_steps` updates under `schedule`, before anything is trained."""
-        wish = {"schedule": _plain(schedule), "initial_lr": initial_lr, "total_steps": total_steps}
+        wish = {"schedule": plain(schedule), "initial_lr": initial_lr, "total_steps": total_steps}
         lr: list[float] = self._http.call("POST", "/v1/schedules/preview", json=wish).json()["lr"]
         return lr
 
@@ -343,19 +351,12 @@ def spec_fields(spec: Spec | None = None, **fields: Any) -> dict[str, Any]:
     >>> spec_fields(name="first", task="digits-noisy", trials=8)
     {'name': 'first', 'task': {'name': 'digits-noisy'}, 'budget': {'trials': 8}}
     """
-    body = {**_plain(spec or {}), **{key: _plain(value) for key, value in fields.items()}}
+    body = plain_fields(spec or {}, fields)
     if isinstance(body.get("task"), str):
         body["task"] = {"name": body["task"]}
     if "trials" in body:
         body["budget"] = {**body.get("budget", {}), "trials": body.pop("trials")}
     return body
-
-
-def _plain(value: Any) -> Any:
-    # Through JSON text: only there NaN and infinities become the strings that the surface agrees on.
-    if isinstance(value, BaseModel):
-        return json.loads(value.model_dump_json())
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _study_view(response: httpx.Response) -> StudyView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, StrictBool, field_validator, model_validator
 
@@ -135,16 +135,17 @@ class ConfirmationSpec(Model):
 
 
 class WarmStartSpec(Model):
-    """Earlier studies whose best candidates are proposed first."""
+    """Earlier studies to start from: their trials and their best candidates (docs/recurrences.md)."""
 
-    studies: list[str] = []
-    top: Annotated[int, Field(ge=1)] = 3
+    studies: Annotated[list[Name], Field(max_length=30)] = []
+    """Names, the latest first: the sampler starts from their trials, of the first ones more than of the others."""
+    top: Annotated[int, Field(ge=1, le=20)] = 3
+    """How many of their best candidates are tried first, within a quarter of the budget."""
 
 
-class StudySpec(Model):
-    """A study as submitted."""
+class StudyTemplate(Model):
+    """What a study says beside its name: a recurrence submits it anew each night."""
 
-    name: Name
     task: TaskSpec
     objective: ObjectiveSpec = ObjectiveSpec()
     horizon: HorizonSpec = HorizonSpec()
@@ -161,15 +162,8 @@ class StudySpec(Model):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     tags: Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=50)] = []
 
-    @field_validator("name")
-    @classmethod
-    def _not_a_confirmation(cls, name: str) -> str:
-        if name.endswith(".confirmation"):
-            raise ValueError("a name may not end in .confirmation: that is the name of a study's confirmation")
-        return name
-
     @model_validator(mode="after")
-    def _external_says_what_nobody_offers(self) -> StudySpec:
+    def _external_says_what_nobody_offers(self) -> Self:
         if self.task.name == EXTERNAL_TASK:
             for path, value in (
                 ("objective.metric", self.objective.metric),
@@ -179,6 +173,19 @@ class StudySpec(Model):
                 if value is None:
                     raise refuse(path, "this field is required: the task external has no offer that says it")
         return self
+
+
+class StudySpec(StudyTemplate):
+    """A study as submitted."""
+
+    name: Name
+
+    @field_validator("name")
+    @classmethod
+    def _not_a_confirmation(cls, name: str) -> str:
+        if name.endswith(".confirmation"):
+            raise ValueError("a name may not end in .confirmation: that is the name of a study's confirmation")
+        return name
 
 
 class ResolvedStudy(Model):
@@ -253,6 +260,7 @@ __all__ = [
     "SamplerSpec",
     "SpaceSpec",
     "StudySpec",
+    "StudyTemplate",
     "TaskSpec",
     "WarmStartSpec",
     "confirmation_name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import logging
 import os
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 PARTS = ("api", "coordinator", "clock", "dashboard")
 START_FAILED = 1
 WRONG_SETTINGS = 2
-NOT_IN_THIS_VERSION = 3
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -81,15 +81,14 @@ def _stop_with_parent(news: threading.Event) -> None:
 
 
 def _run(part: str | None, settings: Settings, stop: threading.Event, news: threading.Event) -> int:
-    if part == "clock":
-        sys.stderr.write("etude: recurrences are not part of this version, so there is no clock to run\n")
-        return NOT_IN_THIS_VERSION
     _listen(stop, news)
     if part == "coordinator":
         return _coordinate(settings, stop, news)
+    if part == "clock":
+        return _keep_time(settings, stop)
     if part == "dashboard":
         return _show_dashboard(settings, stop)
-    return _serve(settings, with_coordinator=part is None)
+    return _serve(settings, alone=part == "api")
 
 
 def _listen(stop: threading.Event, news: threading.Event) -> None:
@@ -121,6 +120,20 @@ def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event
     return 0
 
 
+def _keep_time(settings: Settings, stop: threading.Event) -> int:
+    from store import open_store
+
+    from .timekeeping import Timekeeping
+
+    store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
+    try:
+        with Timekeeping(store, settings):
+            stop.wait()
+    finally:
+        store.close()
+    return 0
+
+
 def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
     from store import open_store
 
@@ -137,19 +150,23 @@ def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
     return 0
 
 
-def _serve(settings: Settings, *, with_coordinator: bool) -> int:
+def _serve(settings: Settings, *, alone: bool) -> int:
+    """Serve the API; unless it is to be `alone`, with a coordinator and a clock."""
     from store import open_store
 
     from .supervision import Supervised, command_for
+    from .timekeeping import Timekeeping
 
     listener = _bind(settings.host, settings.port)
     store = open_store(settings.store_url, pool_size=READS_AT_ONCE, lease_seconds=settings.lease_seconds)
     for_verbs = store.for_verbs(VERBS_AT_ONCE)
-    coordinator = Supervised(command_for("coordinator"), _environment(settings)) if with_coordinator else None
+    coordinator = None if alone else Supervised(command_for("coordinator"), _environment(settings))
+    time_is_kept = contextlib.nullcontext() if alone else Timekeeping(store, settings, coordinator)
     if coordinator is not None:
         coordinator.start()
     try:
-        _serve_http(settings, listener, store, for_verbs, coordinator)
+        with time_is_kept:
+            _serve_http(settings, listener, store, for_verbs, coordinator)
     finally:
         if coordinator is not None:
             coordinator.stop()

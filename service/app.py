@@ -11,7 +11,21 @@ from . import problems
 from .feeds import Feeds
 from .insights import Insights
 from .middleware import BodyLimit, RequestIds
-from .routes import best, catalogue, code, events, health, history, importance, pages, studies, trials, work, workers
+from .routes import (
+    best,
+    catalogue,
+    code,
+    events,
+    health,
+    history,
+    importance,
+    pages,
+    recurrences,
+    studies,
+    trials,
+    work,
+    workers,
+)
 from .settings import Settings
 from .storable import refuse_unstorable
 from .supervision import Supervised
@@ -39,7 +53,10 @@ def create_app(
     app.state.coordinator = coordinator
     problems.install(app)
     app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
-    for module in (studies, trials, work, events, best, code, importance, catalogue, workers, history, health, pages):
+    for module in (
+        *(studies, trials, work, events, best, code, importance, catalogue, workers),
+        *(history, recurrences, health, pages),
+    ):
         app.include_router(module.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestIds)

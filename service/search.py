@@ -15,7 +15,8 @@ from store.history import HISTORY, IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
-from .opponents import Opponents, Try, edge_tries, first_tries, is_proposed
+from .ageing import with_aged
+from .opponents import CURRENT, Opponents, Try, edge_tries, first_tries, is_proposed
 from .sampling import Drawing, Point, draw_points
 from .seeds import derived_share
 
@@ -77,15 +78,13 @@ def _free_places(search: Search, taken: Collection[int], wanted: int) -> list[in
 def _by_what_has_ended(
     search: Search, past: Sequence[Past], ours: Sequence[Past], places: Sequence[int]
 ) -> list[NewProposal]:
-    tries = _tries_left(search, ours, ours)[: len(places)]
-    wishes = _wishes_left(search, ours)[: len(places) - len(tries)]
-    wished = places[len(tries) : len(tries) + len(wishes)]
-    drawn = places[len(tries) + len(wishes) :]
-    seen = _as_spans(past)
-    points = draw_points(_drawing(search), [trial for trial in past if _is_search(trial)], drawn) if drawn else []
+    openings = _openings(search, ours, ours)[: len(places)]
+    drawn = places[len(openings) :]
+    learned = with_aged([trial for trial in past if _is_search(trial)], search.resolved.direction)
+    seen = _as_spans(learned)
+    points = draw_points(_drawing(search), learned, drawn) if drawn else []
     return [
-        *(_of_try(search, seq, wanted) for seq, wanted in zip(places, tries, strict=False)),
-        *(_of_wish(search, seq, wish) for seq, wish in zip(wished, wishes, strict=True)),
+        *(_of_opening(search, seq, opening) for seq, opening in zip(places, openings, strict=False)),
         *(_of_point(search, seq, point, seen) for seq, point in zip(drawn, points, strict=True)),
     ]
 
@@ -100,17 +99,29 @@ def _by_lag(
         ended = [trial for trial in seen if trial is not None and trial.state in ENDED_TRIAL]
         if len(ended) < len(seen):
             break
-        tries = [left for left in _tries_left(search, ours, ended) if not _is_made(left, made)]
-        if tries:
-            made.append(_of_try(search, seq, tries[0]))
+        openings = _openings(search, ours, ended, made)
+        if openings:
+            made.append(_of_opening(search, seq, openings[0]))
             continue
-        wishes = _wishes_left(search, ours, made)
-        if wishes:
-            made.append(_of_wish(search, seq, wishes[0]))
-            continue
-        point = draw_points(_drawing(search), [*sent, *ended], [seq])[0]
-        made.append(_of_point(search, seq, point, _as_spans([*sent, *ended])))
+        learned = with_aged([*sent, *ended], search.resolved.direction)
+        point = draw_points(_drawing(search), learned, [seq])[0]
+        made.append(_of_point(search, seq, point, _as_spans(learned)))
     return made
+
+
+def _openings(
+    search: Search, proposed: Sequence[Past], ended: Sequence[Past], made: Sequence[NewProposal] = ()
+) -> list[Try | Candidate]:
+    """Return what comes before the sampler's points and is not there yet: the baselines, then the wishes.
+
+    A study that starts warm tries `current` and the best of earlier studies before it turns to the baselines.
+    """
+    tries = [left for left in _tries_left(search, proposed, ended) if not _is_made(left, made)]
+    wishes = _wishes_left(search, proposed, made)
+    if not search.spec.warm_start.studies:
+        return [*tries, *wishes]
+    own = [one for one in tries if one.name == CURRENT]
+    return [*own, *wishes, *(one for one in tries if one.name != CURRENT)]
 
 
 def _tries_left(search: Search, proposed: Sequence[Past], ended: Sequence[Past]) -> list[Try]:
@@ -132,6 +143,8 @@ def _wishes_left(search: Search, proposed: Sequence[Past], made: Sequence[NewPro
     """Return the candidates to be tried first that are neither `proposed` nor `made` yet."""
     there = [trial.candidate for trial in proposed if trial.origin == IMPORTED]
     there += [new.candidate for new in made if new.origin == IMPORTED]
+    if search.opponents.current_inside:
+        there.append(search.opponents.current)
     return [wish for wish in search.wishes if wish not in there]
 
 
@@ -141,6 +154,10 @@ def _drawing(search: Search) -> Drawing:
 
 def _is_search(trial: Past) -> bool:
     return trial.purpose == "search"
+
+
+def _of_opening(search: Search, seq: int, opening: Try | Candidate) -> NewProposal:
+    return _of_try(search, seq, opening) if isinstance(opening, Try) else _of_wish(search, seq, opening)
 
 
 def _of_try(search: Search, seq: int, wanted: Try) -> NewProposal:

@@ -31,6 +31,18 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a claim or a report keeps a trial."""
 
+    webhook_hosts: str = ""
+    """Hosts that recurrences may tell of their nights, `hooks.example.com, ci.example.com:8443`; none by default."""
+    webhook_networks: str = ""
+    """Networks beyond the public internet in which those hosts may be, `10.0.0.0/8`; none by default."""
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, written: str) -> str:
+        for network in words(written):
+            ipaddress.ip_network(network)
+        return written
+
     @field_validator("host")
     @classmethod
     def _loopback_only(cls, host: str) -> str:
@@ -45,6 +57,15 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """URL of the store: `database_url`, else the SQLite file in `data_dir`."""
         return self.database_url or f"sqlite:///{self.data_dir / 'etude.db'}"
+
+
+def words(written: str) -> list[str]:
+    """Divide a list that is written with commas.
+
+    >>> words("a.example, b.example:8443,")
+    ['a.example', 'b.example:8443']
+    """
+    return [word.strip() for word in written.split(",") if word.strip()]
 
 
 def is_loopback(host: str) -> bool:

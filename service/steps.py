@@ -29,6 +29,7 @@ from .opponents import opponents_of
 from .sampling import BEST_KEPT, LATEST_KEPT, STARTUP_TRIALS
 from .search import Search, next_proposals
 from .submission import offer_of, resolve
+from .warm_start import start_warm
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ def _search(store: Store, study: LiveStudy) -> bool:
     budget = study.spec.budget.trials
     if _ended(counts) >= budget or _is_spent(store, study):
         return _end_search(store, study)
+    if study.spec.warm_start.studies and not counts:
+        start_warm(store, study)
     missing = _missing(study, counts, _live_slots(store, study))
     if missing <= 0 or sum(counts.values()) >= budget:
         return False

@@ -83,7 +83,6 @@ def _refuse_later_versions(spec: StudySpec) -> None:
         "limits.trial_seconds": spec.limits.trial_seconds is not None,
         "limits.memory_mib": spec.limits.memory_mib is not None,
         "limits.device": spec.limits.device != "any",
-        "warm_start.studies": bool(spec.warm_start.studies),
     }
     for field, is_asked in asked.items():
         if is_asked:

@@ -57,6 +57,8 @@ class Kept:
     why: str
     params: dict[str, Any] | None = None
     new: bool = False
+    age: int | None = None
+    """Of a trial that a warm start brought: 1 for the latest of its studies."""
 
 
 def receiver(store: Store, name: str) -> Receiver:
@@ -137,6 +139,7 @@ class _Shelf:
         row = one.trial.model_dump(mode="json", include={"candidate", "horizon_steps", "task", "source"})
         row |= {"value": _storable(one.trial.value), "becomes": one.becomes, "why": one.why, "params": params}
         row |= {"study_id": self._study_id, "place": len(self._known), "fingerprint": fingerprint}
+        row["age"] = one.age
         self.rows.append(row)
         self._known[fingerprint] = (one.becomes, one.why)
         if one.becomes == "proposal":
@@ -188,6 +191,7 @@ def _past(row: Row[Any]) -> Past:
         value=row.value,
         seed=0,
         error=DIVERGED if diverged else None,
+        age=row.age,
     )
 
 

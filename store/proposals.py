@@ -71,6 +71,8 @@ class Past:
     error: str | None = None
     horizon_steps: int | None = None
     """None of a foreign trial."""
+    age: int | None = None
+    """Of a trial of an earlier study: 1 for the latest."""
 
 
 def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:

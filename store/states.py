@@ -1,4 +1,4 @@
-"""The two state machines, in the one place that says who may become what; drawn in docs/states.md.
+"""The state machines, in the one place that says who may become what; drawn in docs/states.md.
 
 A change of state is an `UPDATE ... WHERE state IN (...)`: the states it may come from are read here.
 """
@@ -23,6 +23,15 @@ TRIAL_MOVES: dict[str, frozenset[str]] = {
     "failed": frozenset(),
     "stopped": frozenset(),
 }
+RUN_MOVES: dict[str, frozenset[str]] = {
+    "waiting": frozenset({"running", "skipped", "failed"}),
+    "running": frozenset({"done", "stopped", "failed"}),
+    "skipped": frozenset(),
+    "done": frozenset(),
+    "stopped": frozenset(),
+    "failed": frozenset(),
+}
+"""Of a recurrence's nights."""
 LIVE_STUDY = ("queued", "running", "paused", "confirming", "confirming_paused")
 CLAIMABLE_STUDY = ("running", "confirming")
 OPEN_TRIAL = ("proposed", "leased")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from search_spaces.problems import Conflict, LeasesInFlight, NameTaken, NotFound
@@ -16,10 +15,12 @@ from search_spaces.study import BudgetSpec, ResolvedStudy, StudySpec, confirmati
 
 from . import optuna_bridge
 from .engine import Store
+from .moving import move as _move
+from .owning import LiveStudy, disown, own
 from .resubmission import by_key, same_or_conflict
-from .states import LIVE_STUDY, STUDY_MOVES, listed, sources
+from .states import LIVE_STUDY
 from .study_views import answer_or_standing, get_study, list_studies, stored_answer
-from .tables import history, proposals, rung_values, studies
+from .tables import history, proposals, studies
 from .trials import end_open_trials
 
 __all__ = [
@@ -39,23 +40,8 @@ __all__ = [
     "start",
     "stored_answer",
     "submit",
+    "submit_within",
 ]
-
-REMOVED_OUTSIDE = "removed outside Étude"
-
-
-@dataclass(frozen=True)
-class LiveStudy:
-    """A study that its coordinator works on."""
-
-    name: str
-    study_id: int
-    state: str
-    spec: StudySpec
-    resolved: ResolvedStudy | None
-    space: Space | None
-    created_at: float
-    """Seconds since 1970, UTC."""
 
 
 # Submitting
@@ -80,14 +66,42 @@ def submit(
         with store.begin() as connection:
             earlier = by_key(connection, idempotency_key)
             if earlier is None:
-                _insert(store, connection, spec, body, idempotency_key)
-                if resolved is not None and space is not None:
-                    _start(store, connection, spec.name, resolved, space)
+                _submit(store, connection, spec, body, resolved=resolved, space=space, key=idempotency_key)
     except IntegrityError as error:
         return _after_race(store, spec, body, idempotency_key, error)
     if earlier is not None:
         same_or_conflict(earlier, spec, body)
     return get_study(store, spec.name)
+
+
+def submit_within(
+    store: Store, connection: Connection, spec: StudySpec, *, resolved: ResolvedStudy | None, space: Space | None
+) -> None:
+    """Store a study as `submit` does, in a transaction of the caller's that does more beside it.
+
+    Raises:
+        NameTaken: the name, or an Optuna study of that name, exists; nothing of the study was written.
+    """
+    try:
+        with connection.begin_nested():
+            _submit(store, connection, spec, spec.model_dump(mode="json"), resolved=resolved, space=space)
+    except IntegrityError as error:
+        raise NameTaken(f"a study named {spec.name} exists", field="name") from error
+
+
+def _submit(
+    store: Store,
+    connection: Connection,
+    spec: StudySpec,
+    body: Mapping[str, Any],
+    *,
+    resolved: ResolvedStudy | None,
+    space: Space | None,
+    key: str | None = None,
+) -> None:
+    _insert(store, connection, spec, body, key)
+    if resolved is not None and space is not None:
+        _start(store, connection, spec.name, resolved, space)
 
 
 def _after_race(
@@ -148,24 +162,6 @@ def _start(store: Store, connection: Connection, name: str, resolved: ResolvedSt
 
 
 # Moving
-
-
-def _move(
-    store: Store,
-    connection: Connection,
-    name: str,
-    target: str,
-    origins: tuple[str, ...],
-    reason: str | None = None,
-) -> bool:
-    """Set a study's state where the machine allows it; tell whether a row changed."""
-    allowed = tuple(set(origins) & set(sources(STUDY_MOVES, target)))
-    changed = connection.execute(
-        update(studies)
-        .where(studies.c.name == name, studies.c.state.in_(allowed))
-        .values(state=target, reason=reason, updated_at=store.now(connection))
-    )
-    return changed.rowcount > 0
 
 
 _WANTED = {
@@ -291,6 +287,8 @@ def delete_study(store: Store, name: str, *, keep_answer: bool = False) -> None:
                 optuna_bridge.delete_study(connection, optuna_id)
         for table in (proposals, history):
             connection.execute(delete(table).where(table.c.study_id == row.id))
+        # What later studies started from goes with it.
+        connection.execute(delete(history).where(history.c.age.is_not(None), history.c.source == name))
         if not keep_answer:
             connection.execute(delete(studies).where(studies.c.id == row.id))
             return
@@ -318,73 +316,3 @@ def _locked_state(connection: Connection, name: str) -> str:
 
 def _id_of(connection: Connection, name: str) -> int:
     return int(connection.execute(select(studies.c.id).where(studies.c.name == name)).scalar_one())
-
-
-# Owning
-
-
-def own(store: Store, owner: str, seconds: float) -> list[LiveStudy]:
-    """Take or renew, for `seconds`, the ownership of live studies that nobody else owns; return those owned."""
-    with store.begin() as connection:
-        now = store.now(connection)
-        _reconcile(store, connection)
-        connection.execute(
-            update(studies)
-            .where(
-                studies.c.state.in_(LIVE_STUDY),
-                (studies.c.owner == owner) | (studies.c.owner_until < now) | studies.c.owner.is_(None),
-            )
-            .values(owner=owner, owner_until=now + seconds)
-        )
-        owned = select(studies).where(studies.c.owner == owner, studies.c.state.in_(LIVE_STUDY))
-        rows = connection.execute(owned.order_by(studies.c.priority.desc(), studies.c.id)).all()
-    return [_live(row) for row in rows]
-
-
-def disown(store: Store, owner: str) -> None:
-    """Give up every study of `owner`, so that another coordinator need not wait for its lease to end."""
-    with store.begin() as connection:
-        mine = update(studies).where(studies.c.owner == owner)
-        connection.execute(mine.values(owner=None, owner_until=None))
-
-
-def _live(row: Row[Any]) -> LiveStudy:
-    return LiveStudy(
-        name=row.name,
-        study_id=row.id,
-        state=row.state,
-        spec=StudySpec.model_validate(row.spec),
-        resolved=None if row.resolved is None else ResolvedStudy.model_validate(row.resolved),
-        space=None if row.space is None else Space.model_validate(row.space),
-        created_at=row.created_at,
-    )
-
-
-def _reconcile(store: Store, connection: Connection) -> None:
-    """Find studies whose Optuna study, or that of their confirmation, stock Optuna has deleted under us."""
-    for row in connection.execute(text(_gone_sql(store))).all():
-        of_study = proposals.c.study_id == row.id
-        live: tuple[str, ...] = LIVE_STUDY
-        if row.searched:  # the confirmation alone is gone
-            connection.execute(delete(proposals).where(of_study, proposals.c.purpose != "search"))
-            column, live = studies.c.confirmation_study_id, ("confirming", "confirming_paused")
-        else:
-            connection.execute(delete(rung_values).where(rung_values.c.study_id == row.id))
-            connection.execute(delete(proposals).where(of_study))
-            column = studies.c.optuna_study_id
-        _move(store, connection, row.name, "failed", live, REMOVED_OUTSIDE)
-        connection.execute(update(studies).where(studies.c.id == row.id).values({column: None}))
-
-
-def _gone_sql(store: Store) -> str:
-    # By name too: SQLite gives the id of a deleted study to the next one. PostgreSQL forgets the ids by itself.
-    here = "EXISTS (SELECT 1 FROM studies o WHERE o.study_id = {} AND o.study_name = {})"
-    searched = here.format("s.optuna_study_id", "s.name")
-    confirmed = here.format("s.confirmation_study_id", "s.name || '.confirmation'")
-    looked_at = f"s.state IN ({listed(LIVE_STUDY)})" if store.dialect.single_statement else "NOT s.archived"
-    return f"""SELECT s.id, s.name, {searched} AS searched FROM etude_studies s
-        WHERE {looked_at} AND (
-          (s.optuna_study_id IS NOT NULL OR (s.resolved IS NOT NULL AND s.state IN ({listed(LIVE_STUDY)})))
-            AND NOT {searched}
-          OR (s.confirmation_study_id IS NOT NULL OR s.state IN ('confirming', 'confirming_paused'))
-            AND NOT {confirmed})"""

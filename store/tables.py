@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from .states import ENDED_TRIAL, STUDY_MOVES, TRIAL_MOVES, listed
+from .states import ENDED_TRIAL, RUN_MOVES, STUDY_MOVES, TRIAL_MOVES, listed
 
 metadata = MetaData()
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -211,6 +211,7 @@ history = Table(
     Column("horizon_steps", Integer),
     Column("task", Json),
     Column("source", Text),
+    Column("age", Integer, comment="of a warm start: 1 for the latest of its studies, whose name is the source"),
     Column("added_at", Double, nullable=False),
     CheckConstraint("becomes IN ('history', 'proposal')", name="etude_history_becomes"),
     UniqueConstraint("study_id", "place", name="etude_history_in_order"),
@@ -242,6 +243,69 @@ offers = Table(
     Column("version", Text, primary_key=True),
     Column("offer", Json, nullable=False, comment="OfferedTask as last announced"),
     Column("offered_at", Double, nullable=False),
+)
+
+
+recurrences = Table(
+    "etude_recurrences",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("spec", Json, nullable=False, comment="RecurrenceSpec, without the secret of its webhook"),
+    Column("secret", Text, comment="of the webhook; never read back"),
+    Column("in_use", Json, comment="the candidate that nights compare with"),
+    Column("in_use_from", Text, comment="the study that it was adopted from"),
+    Column("widened", Json, nullable=False, comment="ranges that are wider than the template's, by parameter"),
+    Column("next_due_at", Double, comment="NULL: paused, or at its end"),
+    Column("due_known_at", Double, nullable=False, comment="when next_due_at was computed"),
+    Column("missed", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Index("etude_recurrences_due", "next_due_at"),
+)
+
+recurrence_runs = Table(
+    "etude_recurrence_runs",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recurrence_id", Key, ForeignKey("etude_recurrences.id", ondelete="CASCADE"), nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("claim_id", Text, comment="of a night that was asked for"),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("study", Text, unique=True),
+    Column("missed", Integer, nullable=False, server_default=text("0"), comment="due times that it stands for, too"),
+    Column("in_use", Json, comment="the candidate that it compares with"),
+    Column("notes", Json, nullable=False),
+    Column("outcome", Json, comment="verdict, candidate, difference, once its study has ended"),
+    Column("pruned", Boolean, nullable=False, server_default=text("false"), comment="only the answer is left"),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    CheckConstraint(f"state IN ({listed(tuple(RUN_MOVES))})", name="etude_recurrence_runs_state"),
+    CheckConstraint("state NOT IN ('running', 'done') OR study IS NOT NULL", name="etude_recurrence_runs_study"),
+    UniqueConstraint("recurrence_id", "due_at", name="etude_recurrence_runs_once"),
+    UniqueConstraint("recurrence_id", "claim_id", name="etude_recurrence_runs_claimed_once"),
+    Index(
+        "etude_recurrence_runs_open",
+        "recurrence_id",
+        postgresql_where=text("state IN ('waiting', 'running')"),
+        sqlite_where=text("state IN ('waiting', 'running')"),
+    ),
+)
+
+outbox = Table(
+    "etude_outbox",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("recurrence_id", Key, ForeignKey("etude_recurrences.id", ondelete="CASCADE"), nullable=False),
+    Column("event", Text, nullable=False),
+    Column("content", Json, nullable=False, comment="what there is to say, in no format yet"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", Double, comment="when it is tried again; NULL: sent, or given up"),
+    Column("sent_at", Double),
+    Column("error", Text, comment="of the last attempt"),
+    Column("created_at", Double, nullable=False),
+    Index("etude_outbox_waiting", "next_at"),
 )
 
 

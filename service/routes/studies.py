@@ -27,6 +27,7 @@ from store.workers import offers
 
 from .. import deps
 from ..submission import offer_of, refuse_past_deadline, resolve_submission
+from ..warm_start import check_warm_start
 from ..written import WrittenStudy, study_of
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], responses=deps.PROBLEMS)
@@ -76,10 +77,12 @@ def submit_study(
         response.status_code = 200
         resolution = resolve_submission(spec, known)
         _refuse_taken(store, spec.name)
+        check_warm_start(store, spec)
         return plan_study(store, spec, resolution, offer_of(known, spec.task), step_seconds)
     # What was right when it was made is not judged again: its deadline may have passed since.
     view = submitted(store, spec, idempotency_key)
     if view is None:
+        check_warm_start(store, spec)
         resolved, space = resolve_submission(spec, known) or (None, None)
         view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
         nudge()

@@ -141,8 +141,8 @@ WRONG = {
     "a group that the task does not name": (
         {"current": candidate(lr_ratios={"backbone": 0.1})}, "current.lr_ratios", "backbone",
     ),
-    "a warm start, which is of a later version": (
-        {"warm_start": {"studies": ["other"]}}, "warm_start.studies", "not part of this version",
+    "a warm start from a study that is not there": (
+        {"warm_start": {"studies": ["other"]}}, "warm_start.studies.0", "no study named other",
     ),
     "a limit, which is of a later version": (
         {"limits": {"trial_seconds": 5}}, "limits.trial_seconds", "not part of this version",

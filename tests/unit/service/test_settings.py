@@ -54,9 +54,3 @@ def test_a_wrong_setting_is_said_by_its_name(
     lines = capsys.readouterr().err.splitlines()
     assert status == 2
     assert [line.split(":")[0] for line in lines] == ["ETUDE_HOST", "ETUDE_PORT"]
-
-
-def test_there_is_no_clock_yet(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--only clock` says that recurrences are not part of this version, and does not exit 0."""
-    assert main(["--only", "clock"]) == 3
-    assert "not part of this version" in capsys.readouterr().err

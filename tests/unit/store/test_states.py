@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from store.states import ENDED_TRIAL, LIVE_STUDY, OPTUNA_STATE, STUDY_MOVES, TRIAL_MOVES
+from store.states import ENDED_TRIAL, LIVE_STUDY, OPTUNA_STATE, RUN_MOVES, STUDY_MOVES, TRIAL_MOVES
 
 PAGE = Path(__file__).parents[3] / "docs" / "states.md"
 
@@ -21,9 +21,10 @@ def coded(moves: dict[str, frozenset[str]]) -> set[tuple[str, str]]:
 
 
 def test_the_page_draws_what_the_code_does() -> None:
-    """docs/states.md has every arrow of the two machines and no other."""
+    """docs/states.md has every arrow of the three machines and no other."""
     assert drawn("Study") == coded(STUDY_MOVES)
     assert drawn("Trial") == coded(TRIAL_MOVES)
+    assert drawn("Night") == coded(RUN_MOVES)
 
 
 def test_live_and_ended_follow_from_the_machines() -> None:
