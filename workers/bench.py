@@ -13,6 +13,8 @@ from search_spaces.work import ClaimedTask, Packing, TaskVersion
 from .engine import Attempt, Engine, TrainingState
 from .failures import reason_of
 from .log import Log
+from .scripts.engine import ScriptEngine
+from .scripts.script import Script
 from .solo import Solo
 
 MOST_BUSY = 2
@@ -44,7 +46,8 @@ class Station:
     """One engine, with what it is for."""
 
     version: TaskVersion
-    task: Task
+    task: Task | None
+    """None where it is a script, which no other engine trains."""
     engine: Engine
     packing: Packing
     spent: float = 0.0
@@ -74,8 +77,12 @@ class Station:
 class Bench:
     """The stations by what they train."""
 
-    def __init__(self, tasks: Mapping[str, type[Task]], device: str, choose: Choose, log: Log) -> None:
+    def __init__(
+        self, tasks: Mapping[str, type[Task]], device: str, choose: Choose, log: Log,
+        scripts: Mapping[str, Script] | None = None,
+    ) -> None:  # fmt: skip
         self._kinds = tasks
+        self._scripts = scripts or {}
         self._device = device
         self._choose = choose
         self._log = log
@@ -91,7 +98,8 @@ class Bench:
     def packings(self) -> dict[str, Packing]:
         """How each offered task is packed, as far as is known: by the name of the task, as opened last."""
         known = {station.version.name: station.offered for station in self._stations.values()}
-        return {name: known.get(name, NOT_MEASURED) for name in self._kinds}
+        packings = {name: known.get(name, NOT_MEASURED) for name in self._kinds}
+        return packings | {name: script.packing for name, script in self._scripts.items()}
 
     def enter(self, attempt: Attempt) -> Station:
         """Take a trial in at its station, which is opened unless it is there.
@@ -149,6 +157,8 @@ class Bench:
         """
         self._log.warning("engine_failed", task=station.version.name, reason=reason_of(error))
         attempts, was_alone = station.engine.attempts, isinstance(station.engine, Solo)
+        if station.task is None:
+            return self._give_up_script(station, error)
         station.engine = solo = Solo(station.task)
         station.packing = Packing(size=1, reason=f"packing failed: {error!r}"[:REASON_CHARACTERS])
         for attempt in attempts:
@@ -159,11 +169,27 @@ class Bench:
                 solo.enter(attempt)
         return attempts if was_alone else []
 
+    def end_scripts(self, seconds: float) -> None:
+        """End the scripts that are running, within `seconds`; their trials are still held."""
+        for station in self._stations.values():
+            if isinstance(station.engine, ScriptEngine):
+                station.engine.close(seconds)
+
     def close(self) -> None:
         """Let go of every engine, and close what its task has open."""
         stations, self._stations = self._stations, {}
         for station in stations.values():
-            self._close(station.task)
+            self._close(station)
+
+    def _give_up_script(self, station: Station, error: Exception) -> list[Attempt]:
+        """End the scripts of an engine that has raised, whose trials have failed, and begin with a new one."""
+        attempts = station.engine.attempts
+        assert isinstance(station.engine, ScriptEngine)
+        station.engine.close(0.0)
+        station.engine = self._scripts[station.version.name].engine()
+        for attempt in attempts:
+            attempt.error = reason_of(error)
+        return attempts
 
     def _leave(self, station: Station, attempt: Attempt) -> None:
         try:
@@ -179,20 +205,28 @@ class Bench:
         self._stations[key] = station
         warm = [other for other in self._stations if not self._stations[other].is_busy and other != key]
         for oldest in warm[:-MOST_WARM]:
-            self._close(self._stations.pop(oldest).task)
+            self._close(self._stations.pop(oldest))
         return station
 
     def _open(self, claimed: ClaimedTask) -> Station:
+        version = TaskVersion(name=claimed.name, version=claimed.version)
+        if claimed.name in self._scripts:
+            script = self._scripts[claimed.name]
+            self._log.info("opened", task=claimed.name, size=script.packing.size, reason=script.packing.reason)
+            return Station(version, None, script.engine(), script.packing)
         task = self._kinds[claimed.name](claimed.params, self._device)
         make, packing = self._chosen(task)
         self._log.info("opened", task=claimed.name, size=packing.size, reason=packing.reason)
-        return Station(TaskVersion(name=claimed.name, version=claimed.version), task, make(), packing)
+        return Station(version, task, make(), packing)
 
-    def _close(self, task: Task) -> None:
+    def _close(self, station: Station) -> None:
         try:
-            task.close()
+            if isinstance(station.engine, ScriptEngine):
+                station.engine.close(0.0)
+            elif station.task is not None:
+                station.task.close()
         except Exception as error:  # noqa: BLE001 -- what a task leaves open costs room, no trial and no worker
-            self._log.warning("task_not_closed", task=task.name, reason=reason_of(error))
+            self._log.warning("task_not_closed", task=station.version.name, reason=reason_of(error))
 
     def _chosen(self, task: Task) -> Opening:
         try:

@@ -1,7 +1,8 @@
 """What the loop trains with: an engine holds trials of one task and takes them from stop to stop.
 
-There are two: `solo.Solo` trains one trial after another, `packing.Pack` many as one computation. The loop does not
-know which it holds. A trial can be left at any step, saved, and entered again elsewhere.
+There are three: `solo.Solo` trains one trial after another, `packing.Pack` many as one computation, and
+`scripts.ScriptEngine` starts somebody's training script for each. The loop does not know which it holds. A trial can
+be left at any step, saved (a script cannot), and entered again elsewhere.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ class Attempt:
     error: str | None = None
     """Why it failed: `diverged`, `horizon_mismatch: ...`, or the end of a traceback; None while nothing did."""
 
+    given_back: bool = False
+    """Whether it ended through no fault of its own, so that the store is to propose it again."""
+
     @property
     def value(self) -> float | None:
         """The decision metric at the latest evaluation."""
@@ -91,10 +95,10 @@ class Engine(Protocol):
         """Let a trial go: pruned, stopped or lost."""
 
     def advance(self, interrupted: Interrupted) -> list[Attempt]:
-        """Train until some trials stop, and return them: each has a new evaluation, is complete, or has an error.
+        """Train until some trials stop: each has a new evaluation, is complete or given back, or has an error.
 
-        A trial that is complete or has an error has left. Empty when interrupted before any stop. What a task raises
-        becomes the `error` of the trial that it concerns and never ends the engine.
+        A trial that is complete, given back or has an error has left. Empty when interrupted before any stop. What a
+        task raises becomes the `error` of the trial that it concerns and never ends the engine.
         """
 
     def state(self, attempt: Attempt) -> TrainingState | None:

@@ -36,6 +36,8 @@ class Hand:
         """Trials taken so far."""
         self._training: dict[Attempt, HeldTrial] = {}
         self._ended: list[HeldTrial] = []
+        self._returned: list[HeldTrial] = []
+        """Those that are to be proposed again: their training has ended through no fault of theirs."""
         self._at_rung = False
         self._shared_at = 0.0
         self._retry = Backoff(timing.first_retry, timing.longest_retry)
@@ -90,6 +92,12 @@ class Hand:
             if self._training[attempt].ended is None:
                 self._ended.append(self._training.pop(attempt))
 
+    def put_back(self, attempts: Iterable[Attempt]) -> None:
+        """Note that trainings have ended through no fault of their trials: they are given back to be proposed again."""
+        for attempt in attempts:
+            if self._training[attempt].ended is None:
+                self._returned.append(self._training.pop(attempt))
+
     def speak(self) -> None:
         """Finish what has ended, and report at a rung or when the oldest report has waited long enough.
 
@@ -116,7 +124,7 @@ class Hand:
 
     def finish_all(self) -> None:
         """Finish what has ended; goes on trying until the store has answered."""
-        if self._ended:
+        if self._ended or self._returned:
             self._until_answered(self._finish)
 
     def give_back(self) -> None:
@@ -146,6 +154,13 @@ class Hand:
     # Verbs
 
     def _finish(self) -> None:
+        """Finish the trials that have ended, and release those that are to be proposed again."""
+        if self._returned:
+            trials = self._returned
+            self._exchange(trials, [held.release() for held in trials], self._link.release)
+            self._returned = []
+            for held in trials:
+                self._put_down(held, held.ended or RELEASED)
         if not self._ended:
             return
         trials = self._ended
@@ -195,7 +210,9 @@ class Hand:
 
     def _renew_old(self) -> None:
         """Renew in one verb, once a lease is a third gone: that one, and those that would follow soon."""
-        trials = [held for held in [*list(self._training.values()), *self._ended] if held.ended is None]
+        trials = [
+            held for held in [*list(self._training.values()), *self._ended, *self._returned] if held.ended is None
+        ]
         if time.monotonic() < self._renew_at or all(held.lease_age < held.lease_seconds / 3 for held in trials):
             return
         older = [held for held in trials if held.lease_age >= held.lease_seconds / 6]

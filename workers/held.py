@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from search_spaces.work import FinishItem, Held, ItemAnswer, ReleaseItem, Report, ReportItem
 
-from .engine import Attempt
+from .engine import Attempt, Evaluation
 from .failures import DIVERGED
 from .log import bind
 from .timing import Timing
@@ -38,6 +38,9 @@ class HeldTrial:
         self.unsent: list[Report] = []
         """Reports that the store has not acknowledged, oldest first."""
         self.oldest_unsent = 0.0
+        self.is_at_rung = False
+        """Whether its latest evaluation stands at a step where trials are compared, or has passed one."""
+        self._kept: Evaluation | None = None
         self.seconds_owed = 0.0
         """The worker's time that the store has not been told of."""
         self.checkpoint: str | None = None
@@ -52,19 +55,18 @@ class HeldTrial:
         return self.attempt.start["step"] if self.attempt.start else 0
 
     @property
-    def is_at_rung(self) -> bool:
-        """Whether it stands at a step where trials are compared."""
-        return self.attempt.steps_done in self.claimed.rungs
-
-    @property
     def lease_age(self) -> float:
         """Seconds since the store last heard of the trial."""
         return time.monotonic() - self.prolonged
 
     def keep(self) -> None:
-        """Take the attempt's evaluation as a report, to be sent with the next verb."""
+        """Take the attempt's evaluation as a report, to be sent with the next verb, unless that was done before."""
         evaluation = self.attempt.evaluation
         assert evaluation is not None
+        if evaluation is self._kept:
+            return
+        before, self._kept = self._kept.step if self._kept else self.began_at, evaluation
+        self.is_at_rung = any(before < rung <= evaluation.step for rung in self.claimed.rungs)
         if not self.unsent:
             self.oldest_unsent = time.monotonic()
         self.unsent.append(Report(step=evaluation.step, value=evaluation.value))

@@ -19,7 +19,11 @@ from .link import Link
 from .log import bind
 from .periodic import repeating
 from .saving import Saving
+from .scripts.script import Script
 from .timing import Backoff, Stop, Timing
+
+CLOSE_SECONDS, CLOSE_SHARE = 60.0, 0.5
+"""What scripts have for their end when the worker stops: so long, or this share of what is left of its grace."""
 
 
 class Worker:
@@ -35,10 +39,13 @@ class Worker:
         timing: Timing | None = None,
         device: str = "cpu",
         choose: Choose = alone,
+        scripts: Mapping[str, Script] | None = None,
         checkpoints: Checkpoints | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Offer `tasks` on `device`; `choose` decides how each is trained, `clock` measures worker-seconds.
+        """Offer `tasks` and `scripts` on `device`; `choose` decides how each task is trained.
+
+        `clock` measures worker-seconds.
 
         Without `checkpoints` a trial that was given back begins again.
         """
@@ -47,11 +54,12 @@ class Worker:
         self._device = device
         self._log = bind(__name__, worker=name)
         self._link = Link(verbs, name)
-        self._offers = [offer(task) for task in tasks.values()]
+        scripts = scripts or {}
+        self._offers = [offer(task) for task in tasks.values()] + [script.offer() for script in scripts.values()]
         self._versions = [
             TaskVersion(name=offered.name, version=offered.version) for offered in self._offers if offered.available
         ]
-        self._bench = Bench(tasks, device, choose, self._log)
+        self._bench = Bench(tasks, device, choose, self._log, scripts)
         self._hand = Hand(self._link, Saving(self._bench, checkpoints), self.stop, self.timing, clock)
         self._claims = Claims(self._link, self._hand, self._bench, self._versions, self.timing)
         self._packings = self._bench.packings
@@ -73,6 +81,8 @@ class Worker:
                 repeating(self._hand.look_after, look_seconds, "leases"),
             ):
                 self._claim_and_train()
+                # Whoever claims a trial that is given back finds nothing of its script running.
+                self._bench.end_scripts(min(CLOSE_SECONDS, CLOSE_SHARE * self.stop.grace_left))
                 self._hand.give_back()
         finally:
             self._bench.close()
@@ -137,9 +147,10 @@ class Worker:
         stopped = self._advance(station)
         seconds = self._hand.share({attempt: max(0, attempt.steps_done - done) for attempt, done in before.items()})
         station.spend(seconds, before)
-        self._hand.keep(attempt for attempt in stopped if attempt.error is None)
+        self._hand.keep(attempt for attempt in stopped if attempt.error is None and not attempt.given_back)
         ended = [attempt for attempt in stopped if attempt.complete or attempt.error is not None]
         self._hand.end(ended)
+        self._hand.put_back(attempt for attempt in stopped if attempt.given_back)
         self._hand.speak()
         dropped = self._hand.settle()
         for attempt in dropped:
