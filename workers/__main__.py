@@ -8,13 +8,15 @@ import signal
 import socket
 import sys
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 import torch
 
 from etude.task import Task
 from etude.work import HttpVerbs
-from search_spaces.problems import Problem, StoreUnavailable
+from search_spaces.problems import InvalidSpec, Problem, StoreUnavailable
+from search_spaces.script_spec import ScriptSpec
 from search_spaces.work import Verbs
 
 from .bench import Choose, alone
@@ -26,6 +28,10 @@ from .offered import offered
 from .packing.measure import packed
 from .packing.picks import Picks
 from .periodic import repeating
+from .scripts.check import CHECK_SECONDS
+from .scripts.checking import Check
+from .scripts.measured import Measured
+from .scripts.script import scripts_of
 from .settings import WorkerSettings
 from .timing import Backoff, Stop, Timing
 
@@ -46,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
         stop_with_parent(stop.ask)
     log = bind(ROOT, worker=flags.name)
     try:
-        tasks = offered(flags.tasks, flags.task, log)
+        # Who names scripts offers them alone, unless other tasks are named, too.
+        scripts_alone = bool(flags.script) and flags.tasks is None and not flags.task
+        tasks = {} if scripts_alone else offered(flags.tasks, flags.task, log)
         if len(flags.devices) > 1:
             Crew(_commands(flags), stop, log).work()
         else:
@@ -67,12 +75,15 @@ def _work(
     verbs = verbs_when_there(settings, stop, log)
     if verbs is None:
         return
+    scripts = scripts_of(
+        flags.script, settings.data_dir, tasks, partial(looked_at, stop=stop, log=log), flags.devices[0]
+    )
     choose = choice_of(
         flags.pack, stop, compiles=flags.compile or settings.compile, picks=Picks(settings.data_dir / "packing")
     )
     Worker(
         flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choose,
-        checkpoints=checkpoints,
+        scripts=scripts, checkpoints=checkpoints,
     ).work()  # fmt: skip
 
 
@@ -86,9 +97,27 @@ def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False, picks: Pi
     return partial(packed, most=pack, compiles=compiles, interrupted=lambda: stop.asked, picks=picks)
 
 
+def looked_at(spec: ScriptSpec, *, stop: Stop, log: Log) -> Measured:
+    """Look at a script of which nothing is remembered.
+
+    Raises:
+        InvalidSpec: it cannot be searched; the text says why.
+    """
+    log.info("script_checked_first", task=spec.name)
+    check = Check(
+        spec, guess_metric=False, seconds=CHECK_SECONDS, say=lambda words: log.info("looking", what=words),
+        interrupted=lambda: stop.asked,
+    )  # fmt: skip
+    report = check.report()
+    if not report.fits:
+        raise InvalidSpec(" ".join(report.words), field="script")
+    return report.measured()
+
+
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command of each device's worker, by the worker's name."""
     shared = ["--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
+    shared += [word for file in flags.script for word in ("--script", str(file))]
     shared += [] if flags.tasks is None else ["--tasks", flags.tasks]
     shared += [word for reference in flags.task for word in ("--task", reference)]
     if flags.compile:
@@ -114,6 +143,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PACKAGE.MODULE:CLASS",
         help="offer a task of your own; repeatable",
     )
+    parser.add_argument(
+        "--script", type=Path, action="append", default=[], metavar="FILE",
+        help="offer the training script of a script file (docs/scripts.md); repeatable",
+    )  # fmt: skip
     parser.add_argument(
         "--devices", type=_devices, default=["cpu"], metavar="all|cpu|cuda:0,...",
         help="where to train, one process for each device; all: every GPU, or the CPU if there is none (default: cpu)",

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import IO
 
 TAIL_CHARACTERS = 3000
@@ -24,9 +24,14 @@ class BoundedLog:
         self._half = limit // 2
         self._tail = bytearray()
         self._head_bytes = self._beyond = 0
+        self._lock = Lock()
 
     def write(self, data: bytes) -> None:
         """Keep what fits."""
+        with self._lock:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
         room = self._half - self._head_bytes
         head, rest = data[: max(0, room)], data[max(0, room) :]
         if head:
@@ -40,6 +45,10 @@ class BoundedLog:
 
     def tail(self, characters: int = TAIL_CHARACTERS) -> str:
         """Return the end of what was written."""
+        with self._lock:
+            return self._end(characters)
+
+    def _end(self, characters: int) -> str:
         wanted = 4 * characters
         kept = bytes(self._tail[-min(wanted, self._half) :])
         if len(kept) < wanted:

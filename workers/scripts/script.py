@@ -2,74 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Event
-from typing import Annotated
 
-from pydantic import Field
-
-from search_spaces.model import Message
 from search_spaces.problems import InvalidSpec
-from search_spaces.script_spec import ScriptSpec, SeedMeans
-from search_spaces.work import OfferedHorizon, OfferedTask, Packing, Seeding
+from search_spaces.script_spec import ScriptSpec
+from search_spaces.work import OfferedHorizon, OfferedTask, Packing
 
 from ..engine import Attempt
 from .command import Asked
 from .engine import ScriptEngine
+from .files import TRIALS, read_script_file, remember, remembered
+from .measured import Measured, script_version
 from .training import ScriptTraining
-
-UNTOLD = frozenset({"slots", "grace_seconds", "log_bytes"})
-"""Fields of a script file that change no result."""
-VERSION_CHARACTERS = 12
-
-
-class SeenOptimizer(Message):
-    """An optimizer that a script steps."""
-
-    kind: str
-    """Its class, such as `torch.optim.adamw.AdamW`."""
-    groups: int
-    """Parameter groups."""
-    updates: int
-
-
-class Measured(Message):
-    """What one look at a script has shown: what its file leaves open."""
-
-    horizon_steps: Annotated[int, Field(ge=1)]
-    """T, the updates of a whole training."""
-    counted: bool = True
-    """Whether updates were counted inside the script; else they are what the script says of its steps."""
-    seconds_per_step: float | None = None
-    cadence_steps: float | None = None
-    """Updates from one value of the metric to the next."""
-    optimizers: list[SeenOptimizer] = []
-    largest_lr: float | None = None
-    """The largest LR that it sets by itself."""
-    own_lrs: list[list[float]] = []
-    """The same of every optimizer and parameter group."""
-    seed: SeedMeans | None = None
-    """How a seed reaches it."""
-    seeding: Seeding = "repeats"
-    """What a seed does."""
 
 
 class Script:
     """A script, offered by the worker whose command names its file."""
 
-    def __init__(self, spec: ScriptSpec, measured: Measured, directory: Path) -> None:
-        """Keep the trials' output below `directory`.
+    def __init__(self, spec: ScriptSpec, measured: Measured, directory: Path, *, device: str = "cpu") -> None:
+        """Keep the trials' output below `directory`; `device` of several is the only GPU that its processes see.
 
         Raises:
             InvalidSpec: the LR of the mode `inject` cannot be imposed: no optimizer of torch was seen.
         """
         if spec.mode == "inject" and not measured.largest_lr:
             raise InvalidSpec("no optimizer of torch was seen to step: use the mode flags or file", field="mode")
-        self.spec = spec
-        self.measured = measured
+        gpu = device.partition(":")[2]
+        shown = {"CUDA_VISIBLE_DEVICES": gpu} if gpu and "CUDA_VISIBLE_DEVICES" not in spec.environment else {}
         self.version = script_version(spec)
+        self.spec = spec.model_copy(update={"environment": {**spec.environment, **shown}})
+        self.measured = measured
         self._directory = directory
 
     @property
@@ -112,16 +76,25 @@ class Script:
         )  # fmt: skip
 
 
-def script_version(spec: ScriptSpec) -> str:
-    """Return a hash of what a script's file says of its results, and of the files that its command names."""
-    digest = hashlib.sha256(json.dumps(spec.model_dump(mode="json", exclude=set(UNTOLD)), sort_keys=True).encode())
-    for word in spec.command:
-        file = Path(spec.directory) / word
-        if file.is_file() and not _is_program(spec, word):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:VERSION_CHARACTERS]
+def scripts_of(
+    files: Iterable[Path], data_dir: Path, taken: Iterable[str], look: Callable[[ScriptSpec], Measured],
+    device: str = "cpu",
+) -> dict[str, Script]:  # fmt: skip
+    """Return the scripts of these files by name; `look` measures one of which nothing is remembered.
 
-
-def _is_program(spec: ScriptSpec, word: str) -> bool:
-    """Tell whether a word is the interpreter, which is the same for every script; a script may be its own program."""
-    return word == spec.command[0] and len(spec.command) > 1 and Path(word).is_absolute()
+    Raises:
+        InvalidSpec: a file is wrong, or a name is `taken`.
+    """
+    found: dict[str, Script] = {}
+    names = set(taken)
+    for file in files:
+        spec = read_script_file(file)
+        if spec.name in names:
+            raise InvalidSpec(f"two tasks are named {spec.name}", field="task.name")
+        names.add(spec.name)
+        measured = remembered(spec, data_dir)
+        if measured is None:
+            measured = look(spec)
+            remember(spec, measured, data_dir)
+        found[spec.name] = Script(spec, measured, (data_dir / TRIALS).absolute(), device=device)
+    return found

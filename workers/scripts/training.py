@@ -10,6 +10,7 @@ import time
 from collections import deque
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from etude.script_files import RECORD_DIRECTORY, Record, ScriptTrial, environment, write_trial
 from search_spaces.candidate import Candidate
@@ -86,12 +87,15 @@ class ScriptTraining:
     ) -> ScriptTrial:
         candidate, horizon = self._asked.candidate, self._asked.horizon_steps
         own = candidate is None or (candidate.schedule.kind == SCRIPT and self._spec.mode != "inject")
-        printed = isinstance(self._spec.metric, StdoutMetric)
-        files = () if printed else (metric_path(self._spec.metric.path, Path(self._spec.directory), self._directory),)  # type: ignore[union-attr]
-        known = {
+        known: dict[str, Any] = {
             "study": study, "number": number, "purpose": purpose, "seed": self._asked.seed or 0,
-            "horizon_steps": horizon, "patterns": (self._spec.metric.pattern,) if printed else (), "files": files,
+            "horizon_steps": horizon,
         }  # fmt: skip
+        metric = self._spec.metric
+        if isinstance(metric, StdoutMetric):
+            known["patterns"] = (metric.pattern,)
+        else:
+            known["files"] = (metric_path(metric.path, Path(self._spec.directory), self._directory),)
         if own or candidate is None:
             return ScriptTrial(mode="count", **known)
         known["candidate"] = candidate.model_dump(mode="json", exclude_none=True)
@@ -135,6 +139,10 @@ class ScriptTraining:
     def tail(self) -> str:
         """Return the end of what it has printed."""
         return self._log.tail().strip()
+
+    def whole_text(self) -> str:
+        """Return everything that it has printed and that is kept."""
+        return self._log.tail(self._spec.log_bytes)
 
     def _hear(self, line: str) -> None:
         self._readings.hear(line)

@@ -1,0 +1,48 @@
+"""Small scripts for tests, and the tasks that they are; most need the standard library only, and start in a blink."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from search_spaces.script_spec import ScriptSpec
+from workers.scripts.measured import Measured
+from workers.scripts.script import Script
+
+FAST = [sys.executable, "-I", "-S"]
+STEPS = 100
+"""Of the horizon of `tests.studies.OFFER`."""
+
+QUIET = """
+import json, os, sys, time
+lr = float(sys.argv[sys.argv.index("--lr") + 1]) if "--lr" in sys.argv else 0.5
+for step in range(10, 101, 10):
+    print(f"step={step} val_loss={lr + 1 / step:.6f}", flush=True)
+"""
+"""A training that takes its LR by a flag, and ends better with a lower one."""
+PATTERN = r"step=(?P<step>\d+) val_loss=(?P<value>\S+)"
+FLAGS: dict[str, Any] = {
+    "mode": "flags",
+    "flags": "--lr {initial_lr} --optimizer {optimizer} --scheduler {schedule}",
+    "optimizers": {"sgd": "sgd", "adamw": "adamw"},
+    "schedules": {"cosine": "cosine", "constant": "constant"},
+}
+
+
+def script_spec(directory: Path, code: str = QUIET, **fields: Any) -> ScriptSpec:
+    """A script of this text in flags mode, unless the fields say otherwise."""
+    file = directory / "train.py"
+    file.write_text(code)
+    known: dict[str, Any] = {
+        "name": "nothing", "command": [*FAST, str(file)], "directory": str(directory), "metric_name": "loss",
+        "metric": {"source": "stdout", "pattern": PATTERN}, "grace_seconds": 0.3,
+    }  # fmt: skip
+    return ScriptSpec.model_validate(known | FLAGS | fields)
+
+
+def script_of(directory: Path, code: str = QUIET, **fields: Any) -> Script:
+    """That script as the task of `tests.studies.OFFER`."""
+    script = Script(script_spec(directory, code, **fields), Measured(horizon_steps=STEPS), directory / "trials")
+    script.version = "1"
+    return script
