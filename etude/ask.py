@@ -138,9 +138,14 @@ class LeasedTrial:
         Raises:
             InvalidSpec: your loop is of another length than the study's trials.
             Unsupported: the optimizer needs a package that is not installed.
+            ImportError: torch is not installed.
         """
-        from .torch import build
-
+        try:
+            from .torch import build
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ImportError("build() needs torch: pip install torch; learning_rates() does without") from error
         if total_steps not in (None, self.horizon_steps):
             raise InvalidSpec(
                 f"this training has {total_steps} updates, the study's trials have {self.horizon_steps}",

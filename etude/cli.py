@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from search_spaces.problems import NotFound, NotReady, Problem, StoreUnavailable
+from search_spaces.problems import InvalidSpec, NotFound, NotReady, Problem, StoreUnavailable
 
 from . import (
     cli_answer,
@@ -53,7 +53,7 @@ Exit status:
   2    the command line, a setting or a file is wrong
   3    the service cannot be reached, or cannot reach its store: worth trying again
   4    there is no study or trial of this name
-  5    `up`, `demo` and `worker` found no checkout of Étude to start from
+  5    `up`, `demo`, `worker`, `store` and `task` found no checkout of Étude to start from
   130  Ctrl-C
 With --json an error other than 2 is JSON on stderr: its `detail`, with `code` and `field` where the service said them.
 \b
@@ -86,7 +86,9 @@ class Commands(click.Group):
 
 def _words(error: Exception, *, as_json: bool) -> str:
     if not as_json:
-        return f"etude: {error}"
+        # Which field it is helps where there are many, in a spec; elsewhere the sentence says it.
+        said = error.detail if isinstance(error, Problem) and not isinstance(error, InvalidSpec) else error
+        return f"etude: {said}"
     document = error.document() if isinstance(error, Problem) else {"detail": str(error)}
     return json.dumps(document, ensure_ascii=False)
 

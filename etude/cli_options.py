@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 from pydantic import BaseModel
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 
 from search_spaces.problems import Problem
 
@@ -22,7 +24,10 @@ from .show import stdout_console
 AS_JSON = "etude.as_json"
 """Where a command's context notes that it was asked for JSON: an error is written as JSON then, too."""
 MOST_COMPLETIONS = 100
+LONGEST_LINE = 10_000
+"""Columns of a table that nobody looks at in a terminal."""
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+CompleteNames = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def json_option(says: str = "Print what the service answers, as JSON.") -> Callable[[Decorated], Decorated]:
@@ -63,6 +68,32 @@ def complete_tasks(context: click.Context, _parameter: click.Parameter, begun: s
     return _complete(context, _tasks, begun)
 
 
+def complete_from(names: Callable[[], Iterable[str]]) -> CompleteNames:
+    """Return a completion by names that need no service."""
+    return lambda _context, _parameter, begun: [name for name in names() if name.startswith(begun)]
+
+
+def optimizer_names() -> Iterable[str]:
+    """What `--optimizer` may say; the catalogue is loaded when it is asked for."""
+    from search_spaces.optimizers import OPTIMIZERS
+
+    return OPTIMIZERS
+
+
+def schedule_names() -> Iterable[str]:
+    """What `--schedule` may say."""
+    from search_spaces.schedules import FAMILIES
+
+    return FAMILIES
+
+
+def preset_names() -> Iterable[str]:
+    """What `--preset` may say."""
+    from search_spaces.presets import PRESETS
+
+    return PRESETS
+
+
 def _tasks(client: Client) -> list[str]:
     return sorted({task.name for worker in client.workers() for task in worker.tasks})
 
@@ -88,9 +119,31 @@ def show_list(as_json: bool, items: list[Any], table: RenderableType, nothing: s
     if as_json:
         print_json({"items": [plain(item) for item in items]})
     elif items:
-        stdout_console().print(table)
+        print_table(table)
     else:
         click.echo(nothing)
+
+
+@contextmanager
+def following(name: str) -> Iterator[None]:
+    """Say at Ctrl-C that the study goes on, which is only looked at here."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"\n{name} goes on: `etude watch {name}` follows it, `etude stop {name}` ends it", err=True)
+        raise
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table; in a pipe or a file each row is one line, however long, for grep and its like."""
+    console = stdout_console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    text = io.StringIO()
+    Console(file=text, width=LONGEST_LINE, highlight=False).print(table)
+    for line in text.getvalue().splitlines():
+        click.echo(line.rstrip())
 
 
 def plain(model: BaseModel) -> Any:
@@ -108,5 +161,8 @@ def write_out(content: str | bytes, output: Path | None) -> None:
     if output is None:
         click.echo(content, nl=False)
         return
-    output.write_bytes(content if isinstance(content, bytes) else content.encode())
+    try:
+        output.write_bytes(content if isinstance(content, bytes) else content.encode())
+    except OSError as error:
+        raise click.BadParameter(f"{output} cannot be written: {error.strerror}", param_hint="--output") from error
     click.echo(f"written to {output}", err=True)

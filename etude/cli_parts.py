@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .checkout import find_checkout
+from .checkout import NoCheckout, find_checkout
 from .cli_options import json_option, print_json, show
 from .client import Client
 from .demo import TRIALS, show_demo
@@ -86,9 +86,10 @@ def worker(arguments: tuple[str, ...]) -> None:
 
 @click.command(short_help="Bring the store's tables up to date, or check them.")
 @click.argument("act", type=click.Choice(["upgrade", "check"]))
-def store(act: str) -> None:
+@json_option('Print {"up_to_date": true}.')
+def store(act: str, as_json: bool) -> None:
     """Bring the tables of ETUDE_DATABASE_URL up to date, or say whether they are (exit status 1: they are not)."""
-    _become("store", act)
+    _become("store", act, *["--json"] * as_json)
 
 
 @click.group(short_help="Look at a task of your own.")
@@ -112,8 +113,18 @@ def check_task(arguments: tuple[str, ...]) -> None:
 
 
 def _become(module: str, *arguments: str) -> None:
-    """Run a module of the checkout in place of this process: signals and exit status are its own."""
-    root = find_checkout()
+    """Run a module of the checkout in place of this process: signals and exit status are its own.
+
+    Raises:
+        NoCheckout: there is none; but what the command is for is said without one, too.
+    """
+    try:
+        root = find_checkout()
+    except NoCheckout:
+        if not {"-h", "--help"} & set(arguments):
+            raise
+        click.echo(click.get_current_context().get_help())
+        return
     data_dir = Path(os.environ.get("ETUDE_DATA_DIR") or "var").absolute()
     os.environ["ETUDE_DATA_DIR"] = str(data_dir)
     # Tasks of one's own are found from where the command was given, as by any script there.

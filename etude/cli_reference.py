@@ -18,8 +18,8 @@ This page is what `etude COMMAND --help` prints; `python -m etude.cli_reference 
 optimizer updates, lengths of schedules are fractions of the horizon, durations are seconds, times are in UTC.
 
 Results go to stdout; progress, questions and errors go to stderr. `--json` prints one JSON document and nothing else
-(`watch` prints one a line). `worker` and `store` become other programs and `completion` prints a script: these have no
-`--json`.
+(`watch` prints one a line); `worker`, which prints a log, and `completion`, which prints a script, have none. In a pipe
+or a file each row of a table is one line.
 """
 
 

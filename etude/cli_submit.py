@@ -17,7 +17,18 @@ from search_spaces.problems import Conflict
 from search_spaces.results import StudyView
 
 from .cli_answer import show_answer
-from .cli_options import complete_tasks, json_option, plain, print_json, show
+from .cli_options import (
+    complete_from,
+    complete_tasks,
+    following,
+    json_option,
+    optimizer_names,
+    plain,
+    preset_names,
+    print_json,
+    schedule_names,
+    show,
+)
 from .client import Client, spec_fields
 from .measuring import measure as measured_step
 from .show_plan import plan_parts
@@ -55,9 +66,21 @@ SPEC_OPTIONS = (
     click.option("--deadline", metavar="TIME", help="End of it all, confirmation included: 2030-01-31T06:00:00Z."),
     click.option("--epochs", type=int, help="Horizon of one training, in epochs of the task."),
     click.option("--steps", type=int, help="Horizon of one training, in optimizer updates."),
-    click.option("--preset", help="What may be tried [default: general]."),
-    click.option("--optimizer", "optimizers", multiple=True, help="Search this optimizer; may be repeated."),
-    click.option("--schedule", "schedules", multiple=True, help="Search this schedule; may be repeated."),
+    click.option("--preset", shell_complete=complete_from(preset_names), help="What may be tried [default: general]."),
+    click.option(
+        "--optimizer",
+        "optimizers",
+        multiple=True,
+        shell_complete=complete_from(optimizer_names),
+        help="Search this optimizer; may be repeated.",
+    ),
+    click.option(
+        "--schedule",
+        "schedules",
+        multiple=True,
+        shell_complete=complete_from(schedule_names),
+        help="Search this schedule; may be repeated.",
+    ),
     click.option("--metric", help="Decision metric [default: the task's]."),
     click.option(
         "--direction", type=click.Choice(["minimize", "maximize"]), help="Of the metric [default: the task's]."
@@ -99,7 +122,8 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
             return
         study = client.submit(spec)
         if wait:
-            answer = study.wait()
+            with following(study.name):
+                answer = study.wait()
             show_answer(client, answer, as_json)
             if answer.status != "final":
                 raise click.exceptions.Exit(1)

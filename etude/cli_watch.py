@@ -7,7 +7,7 @@ import click
 from search_spaces.describe import describe
 from search_spaces.results import TrialView
 
-from .cli_options import json_option, study_name
+from .cli_options import following, json_option, study_name
 from .client import Client
 from .pace import ENDED
 from .waiting import wait_for_end
@@ -31,8 +31,10 @@ def watch(url: str | None, name: str, as_json: bool) -> None:
 
 
 def _show(client: Client, name: str) -> str:
-    view = wait_for_end(client, name, progress=True, timeout=None, say_trial=_words)
-    click.echo(f"{name} is {view.state}" + (f": {view.reason}" if view.reason else ""))
+    with following(name):
+        view = wait_for_end(client, name, progress=True, timeout=None, say_trial=_words)
+    answer = f"; `etude best {name}` prints the answer" if view.state == "done" else ""
+    click.echo(f"{name} is {view.state}" + (f": {view.reason}" if view.reason else "") + answer)
     return view.state
 
 

@@ -16,10 +16,12 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from search_spaces.problems import NotFound
+
 from .http import Http, SharedTransport
 from .pages import Pages, TrialPages
 from .plain import plain, plain_fields
-from .settings import default_url
+from .settings import checked_url, default_url
 from .studies import Study
 from .tokens import find_token
 
@@ -61,7 +63,7 @@ class Client:
     first, where sending a call twice does what sending it once does. A client may be shared between threads.
 
     Raises:
-        WrongSetting: the token's file can be read by others, or an ETUDE_ variable means nothing.
+        WrongSetting: the address is none, the token's file can be read by others, or an ETUDE_ variable means nothing.
     """
 
     def __init__(
@@ -76,7 +78,11 @@ class Client:
         self._token = find_token(token, os.environ)
         self._transport = transport
         self._http = Http(
-            url or default_url(os.environ), self._token, transport=transport, timeout=timeout, attempts=attempts
+            checked_url(url or default_url(os.environ)),
+            self._token,
+            transport=transport,
+            timeout=timeout,
+            attempts=attempts,
         )
 
     @property
@@ -366,4 +372,6 @@ def _study_view(response: httpx.Response) -> StudyView:
 
 
 def _path(name: str, rest: str = "") -> str:
+    if not name:  # such as an unset variable of a shell: the address would be that of all studies
+        raise NotFound("no study has an empty name", field="name")
     return f"/v1/studies/{quote(name, safe='')}" + (f"/{rest}" if rest else "")

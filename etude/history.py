@@ -88,7 +88,8 @@ def import_past(
         UnreadablePast: a mapped column is not there, or the rows are about another metric or direction.
         Problem: what the service answers, such as `NotFound`, or `Conflict` for a study that searches no more.
     """
-    places.check_columns(past.columns)
+    if past.columns:  # an Optuna study without trials names none
+        places.check_columns(past.columns)
     _check_objective(client, name, past)
     outcomes: dict[int, Outcome] = {}
     trials: dict[int, PastTrial] = {}
@@ -207,7 +208,8 @@ def _storage(url: str) -> Iterator[optuna.storages.RDBStorage]:
     try:
         storage = optuna.storages.RDBStorage(url, skip_table_creation=True)
     except Exception as error:  # each database has its driver, and each driver its errors
-        raise UnreadablePast(f"the storage cannot be opened: {error}") from error
+        # Optuna wraps what a driver says in words about commits.
+        raise UnreadablePast(f"the storage cannot be opened: {error.__cause__ or error}") from error
     try:
         yield storage
     finally:

@@ -188,7 +188,8 @@ def _initial_lr(optimizer: str, own: Any, plain: Any) -> Any:
         raise UnmappedRow(f"initial_lr: nothing says it; map a column to initial_lr or to {optimizer}.lr")
     if own is not None and plain is not None and own != plain:
         raise UnmappedRow(f"initial_lr: it is {plain}, and {optimizer}.lr is {own}")
-    return plain if own is None else own
+    name, value = ("initial_lr", plain) if own is None else (f"{optimizer}.lr", own)
+    return _number(name, value)
 
 
 def _under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -91,6 +92,25 @@ def default_url(environ: Mapping[str, str]) -> str:
     ('http://127.0.0.1:8000', 'http://127.0.0.1:9000', 'http://gpu-1:8000')
     """
     return environ.get("ETUDE_URL") or PartsSettings.from_environment(environ).url
+
+
+def checked_url(url: str) -> str:
+    """Return the address of a service as it is given.
+
+    >>> checked_url("https://gpu-1.example/etude")
+    'https://gpu-1.example/etude'
+
+    Raises:
+        WrongSetting: it is no address of a web server.
+    """
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        whole = False
+    if not whole:
+        raise WrongSetting(f"{url!r} is no address of a service: http://HOST:PORT is meant (--url or ETUDE_URL)")
+    return url
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

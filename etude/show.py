@@ -50,7 +50,8 @@ def sentence_lines(answer: Answer) -> list[Text]:
 
 def curve_line(lr: Sequence[float]) -> Text:
     """The LR over the horizon as a line of blocks, and below it its highest and last value."""
-    return Text(f"{blocks(lr, CURVE_WIDTH)}\nLR over {len(lr)} steps: at most {max(lr):.3g}, at last {lr[-1]:.3g}")
+    steps = "1 step" if len(lr) == 1 else f"{len(lr)} steps"
+    return Text(f"{blocks(lr, CURVE_WIDTH)}\nLR over {steps}: at most {max(lr):.3g}, at last {lr[-1]:.3g}")
 
 
 def arms_table(answer: Answer) -> Table:

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from search_spaces.problems import StoreUnavailable
+from search_spaces.problems import InvalidSpec, StoreUnavailable
 
 from .sql import POSTGRESQL, SQLITE, Dialect, statement
 
@@ -147,11 +147,15 @@ plans of an empty store on 50,000 trials that were never analysed: 7 ms a trial,
 
 
 def make_engine(url: str, *, pool_size: int = 5, keeps_plans: bool = False) -> Engine:
-    """Create the engine for `url` with UTC sessions, time-outs and honest transactions."""
-    parsed = make_url(url)
+    """Create the engine for `url` with UTC sessions, time-outs and honest transactions.
+
+    Raises:
+        InvalidSpec: it is no URL of a database that the store knows.
+    """
+    parsed = _parsed(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite_engine(url, pool_size)
-    if parsed.drivername in ("postgresql", "postgres"):
+    if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     arguments = {
         # Optuna writes naive UTC: a session in another zone would shift every time it compares.
@@ -168,6 +172,23 @@ def make_engine(url: str, *, pool_size: int = 5, keeps_plans: bool = False) -> E
     engine = create_engine(parsed, pool_size=pool_size, max_overflow=0, pool_timeout=30, connect_args=arguments)
     _ping_rested(engine)
     return engine
+
+
+def _parsed(url: str) -> URL:
+    """Read a URL; where it is refused it is not repeated, for it may hold a password."""
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "postgres":
+            parsed = parsed.set(drivername="postgresql")
+        parsed.get_dialect()
+    except ArgumentError:
+        backend = None
+    else:
+        backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        words = "it is no URL of a store: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE is meant"
+        raise InvalidSpec(words, field="ETUDE_DATABASE_URL")
+    return parsed
 
 
 def _ping_rested(engine: Engine) -> None:

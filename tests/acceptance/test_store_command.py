@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from pathlib import Path
 from tests.machine import ROOT
 
 
-def etude_store(act: str, url: str) -> subprocess.CompletedProcess[str]:
+def etude_store(act: str, url: str, *flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "etude", "store", act],
+        [sys.executable, "-m", "etude", "store", act, *flags],
         cwd=ROOT,
         env=os.environ | {"ETUDE_DATABASE_URL": url},
         capture_output=True,
@@ -26,8 +27,13 @@ def test_check_then_upgrade_then_check(tmp_path: Path) -> None:
     """A store without tables is refused with what to do; upgraded, it passes."""
     url = f"sqlite:///{tmp_path / 'store.db'}"
 
-    before, upgraded, after = (etude_store(act, url) for act in ("check", "upgrade", "check"))
+    before, upgraded, after = (
+        etude_store("check", url),
+        etude_store("upgrade", url),
+        etude_store("check", url, "--json"),
+    )
 
     assert (before.returncode, upgraded.returncode, after.returncode) == (1, 0, 0)
     assert "upgrade" in before.stderr
-    assert "up to date" in after.stdout
+    assert "up to date" in upgraded.stdout
+    assert json.loads(after.stdout) == {"up_to_date": True}

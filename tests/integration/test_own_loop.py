@@ -317,6 +317,16 @@ def test_a_lost_answer_to_a_claim_is_asked_for_again(client: Client, wire: Wire)
     assert lost == []
 
 
+def test_without_torch_building_says_what_to_install(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what does without."""
+    monkeypatch.delitem(sys.modules, "etude.torch", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for trial in client.study("mine").lease_trials(limit=1):
+        with pytest.raises(ImportError, match=r"pip install torch; learning_rates\(\) does without"):
+            trial.build([])
+        trial.release()
+
+
 def test_a_trial_builds_its_optimizer_and_follows_its_candidate(client: Client) -> None:
     """The same as the worker's: the LR of every update, without and with torch."""
     torch = pytest.importorskip("torch")

@@ -62,7 +62,7 @@ def test_status_of_one_study_as_json_is_what_the_service_answers(etude: Etude, t
 @pytest.mark.parametrize(
     ("problem", "status"),
     [
-        (NotFound("no study named mine"), 4),
+        (NotFound("no study named mine", field="name"), 4),
         (Conflict("it is done"), 1),
         (StoreUnavailable("away"), 3),
         (NotReady("starting"), 3),
@@ -78,8 +78,34 @@ def test_a_refusal_ends_with_its_status_and_a_sentence(
     result, as_json = etude("status", "mine"), etude("status", "mine", "--json")
 
     assert (result.exit_code, as_json.exit_code) == (status, status)
-    assert result.stderr == f"etude: {problem}\n"
+    assert result.stderr == f"etude: {problem.detail}\n"
     assert (as_json.stdout, json.loads(as_json.stderr)["code"]) == ("", problem.code)
+
+
+def test_ctrl_c_while_following_says_that_the_study_goes_on(
+    etude: Etude, table: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The looking ends, with 130; who wants the study to end reads how."""
+
+    def interrupted(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    table |= {"POST /v1/studies": says({"name": "mine"}), f"GET {MINE}": says(study_view())}
+    monkeypatch.setattr("etude.waiting.wait_for_end", interrupted)
+    monkeypatch.setattr("etude.cli_watch.wait_for_end", interrupted)
+
+    for command in (("submit", "--task", "digits", "--wait"), ("watch", "mine")):
+        result = etude(*command)
+        assert result.exit_code == INTERRUPTED
+        assert "mine goes on" in result.stderr
+        assert "`etude stop mine` ends it" in result.stderr
+
+
+def test_an_empty_name_is_no_study(etude: Etude) -> None:
+    """An unset variable of a shell must not become the address of all studies."""
+    for command in (("status", ""), ("best", ""), ("delete", "", "--yes")):
+        result = etude(*command)
+        assert (result.exit_code, result.stderr) == (4, "etude: no study has an empty name\n")
 
 
 def test_ctrl_c_ends_with_130(etude: Etude, table: dict[str, object]) -> None:
@@ -345,10 +371,42 @@ def test_up_without_a_checkout_ends_with_5(monkeypatch: pytest.MonkeyPatch) -> N
     """The wheel alone cannot start parts, and says what to get."""
     monkeypatch.setattr("etude.checkout.MARKS", ("no/such/file",))
 
-    for command in ("up", "demo", "worker"):
-        result = CliRunner().invoke(main, [command])
+    for command in ("up", "demo", "worker", "store check", "task check my_tasks:Wells"):
+        result = CliRunner().invoke(main, command.split())
         assert result.exit_code == 5
         assert "make install" in result.stderr
+        assert f"`{command.split()[0]}`" in EPILOG
+
+
+@pytest.mark.parametrize("command", ["worker --help", "task check -h"])
+def test_help_needs_no_checkout(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Who has the wheel alone reads what a command is for, before anything is cloned."""
+    monkeypatch.setattr("etude.checkout.MARKS", ("no/such/file",))
+
+    result = CliRunner().invoke(main, command.split())
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+
+
+def test_an_address_that_is_none_ends_with_2() -> None:
+    """It is the command line that is wrong: trying again would not help."""
+    result = CliRunner().invoke(main, ["--url", "gpu-1", "status"])
+
+    assert result.exit_code == 2
+    assert "http://HOST:PORT is meant" in result.stderr
+
+
+def test_in_a_pipe_each_row_is_a_line(etude: Etude, table: dict[str, object]) -> None:
+    """However long it is, so that grep finds whole ones; nothing stands behind the last column."""
+    reason = "no live worker offers the task digits; its trials wait until one does, and nobody knows how long " * 3
+    table["GET /v1/studies"] = says({"items": [study_view(reason=reason.strip()).model_dump(mode="json")]})
+
+    lines = etude("status").stdout.splitlines()
+
+    assert len(lines) == 2
+    assert lines[1].endswith(reason.strip())
+    assert lines == [line.rstrip() for line in lines]
 
 
 def test_a_wrong_port_ends_with_2(monkeypatch: pytest.MonkeyPatch) -> None:

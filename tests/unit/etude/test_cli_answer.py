@@ -56,6 +56,14 @@ def test_what_is_printed_can_be_written_to_a_file(
     assert (written.exit_code, written.stdout, file.read_text()) == (0, "", printed)
 
 
+def test_a_file_that_cannot_be_written_ends_with_2(etude: Etude, answered: dict[str, Any], tmp_path: Path) -> None:
+    """The file is named, and why."""
+    result = etude("curve", "mine", "--format", "svg", "--output", str(tmp_path / "none" / "lr.svg"))
+
+    assert result.exit_code == 2
+    assert "lr.svg cannot be written: No such file or directory" in " ".join(result.stderr.split())
+
+
 def test_a_curve_is_a_line_of_blocks_or_json(etude: Etude, answered: dict[str, Any]) -> None:
     """JSON has every digit."""
     text, as_json = etude("curve", "mine"), etude("curve", "mine", "--json")

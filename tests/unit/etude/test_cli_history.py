@@ -60,7 +60,7 @@ def test_a_csv_file_is_sent_and_every_row_is_answered(etude: Etude, sent: list[d
         "  it has no value",
         "    results.csv:3",
         "1 left out",
-        "  initial_lr: Input should be a valid number",
+        "  adamw.lr: 'fast' is no number",
         "    results.csv:4",
     ]
 

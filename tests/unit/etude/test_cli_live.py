@@ -157,6 +157,13 @@ def test_commands_and_studies_are_completed(
     assert completions("submit", "--task", begun="d") == ["digits"]
 
 
+def test_what_the_catalogue_has_is_completed_without_a_service() -> None:
+    """Optimizers, schedules and presets."""
+    assert completions("submit", "--optimizer", begun="adamw") == ["adamw"]
+    assert completions("submit", "--schedule", begun="cos") == ["cosine"]
+    assert completions("submit", "--preset", begun="gen") == ["general"]
+
+
 def test_without_a_service_nothing_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing is said: the shell would print it into the command."""
 

@@ -10,6 +10,7 @@ import pytest
 
 from etude import Client, ServiceUnreachable, StudySpec
 from etude.client import spec_fields
+from etude.settings import WrongSetting
 from search_spaces.problems import (
     HorizonTooShort,
     InvalidSpec,
@@ -257,7 +258,8 @@ def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyP
     assert script.requests[0].headers["Authorization"] == "Bearer secret"
 
 
-def test_an_address_without_a_scheme_is_refused_at_the_first_attempt() -> None:
+@pytest.mark.parametrize("url", ["gpu-1:9000", "http://", "ftp://gpu-1", "http://gpu-1:many", "http://gpu-1:0"])
+def test_what_is_no_address_is_refused_before_anything_is_sent(url: str) -> None:
     """Nothing gets better by sending it again."""
-    with pytest.raises(ServiceUnreachable, match="protocol"):
-        Client("gpu-1:9000", attempts=1000).view("mine")
+    with pytest.raises(WrongSetting, match="is no address of a service: http://HOST:PORT is meant"):
+        Client(url)

@@ -11,6 +11,7 @@ import pytest
 
 from etude.history import Outcome, Past, import_past, read_csv, read_optuna
 from etude.past import PastRow, Places, UnmappedRow, UnreadablePast, is_place
+from etude.ports import free_port
 from search_spaces.history import HistoryAnswer, HistoryItem
 from search_spaces.points import flat
 from tests.unit.etude.answers import CANDIDATE, Script, says, study_view
@@ -66,7 +67,7 @@ def test_other_libraries_names_can_be_said() -> None:
         ({"optimizer": "Adamw2", "schedule": "cosine"}, "optimizer: 'Adamw2' is none of"),
         ({"optimizer": "adamw", "schedule": "cosine"}, "initial_lr: nothing says it"),
         ({"lr": 0.1, "initial_lr": 0.2, "schedule": "cosine"}, "initial_lr: it is 0.2, and adamw.lr is 0.1"),
-        ({"lr": "fast", "schedule": "cosine"}, "initial_lr: Input should be a valid number"),
+        ({"lr": "fast", "schedule": "cosine"}, "adamw.lr: 'fast' is no number"),
         ({"lr": 0.1, "schedule": "cosine", "cosine.end_factor": -1.0}, "schedule.cosine.end_factor: "),
         ({"lr": 0.1, "schedule": "piecewise"}, "schedule.piecewise.count: this is required"),
         ({"lr": 0.1, "schedule": "cosine", "value": "good"}, "value: 'good' is no number"),
@@ -152,6 +153,12 @@ def test_a_study_that_cannot_be_read_is_said(storage: str, study: str, why: str)
         read_optuna(storage, study)
 
 
+def test_a_storage_that_does_not_answer_is_said_in_the_drivers_words() -> None:
+    """Optuna itself would speak of a commit."""
+    with pytest.raises(UnreadablePast, match=r"the storage cannot be opened: .*[Cc]onnection refused"):
+        read_optuna(f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/none", "own")
+
+
 def test_a_training_that_diverged_is_told_by_its_value() -> None:
     """It has failed, and all the same says something of its candidate; another failure does not."""
     known = {"adamw.lr": 0.1, "schedule": "cosine", "state": "failed"}
@@ -201,6 +208,11 @@ def test_many_rows_are_sent_in_requests_that_the_service_reads(monkeypatch: pyte
     monkeypatch.setattr("etude.history.ROOM_BYTES", 100)
     script = Script(says(study_view()), _answers(1), _answers(1), _answers(1))
     assert len(import_past(script.client(), "mine", past, MAPPED)) == 3
+
+
+def test_a_study_without_trials_has_no_columns_to_miss() -> None:
+    """There is nothing to send, and nothing wrong with the mapping."""
+    assert import_past(Script(says(study_view())).client(), "mine", Past([], []), MAPPED) == []
 
 
 @pytest.mark.parametrize(
