@@ -12,7 +12,7 @@ from .problems import InvalidSpec
 from .ranges import AnyRange
 from .searched import refuse
 from .steps import whole_steps
-from .work import LONGEST_HORIZON, Arithmetic, OfferedTask
+from .work import LONGEST_HORIZON, Arithmetic, Fidelity, OfferedTask
 
 Direction = Literal["minimize", "maximize"]
 Ranges = dict[str, AnyRange]
@@ -99,8 +99,8 @@ class PrunerSpec(Model):
     """Fractions of the horizon at which trials are compared."""
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.69
     """halving: the share that passes each rung."""
-    fidelity: Literal["truncated"] = "truncated"
-    """What is compared at a rung: the raw metric at that step."""
+    fidelity: Fidelity = "truncated"
+    """What is compared at a rung: the raw metric at that step, or the best of it and of averaged weights there."""
     run_on: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of trials that would be pruned and run to the end all the same, to measure what pruning costs."""
     startup_trials: Annotated[int, Field(ge=1)] = 5

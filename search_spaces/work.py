@@ -21,6 +21,9 @@ Purpose = Literal["search", "tuning", "confirmation"]
 Directive = Literal["continue", "prune", "stop", "cooldown"]
 Code = Literal["lease_lost"]
 ReportKind = Literal["raw", "averaged", "cooldown"]
+Fidelity = Literal["truncated", "averaged"]
+"""What trials are compared by at a rung: `truncated`, the raw metric there; `averaged`, the best of the raw metric and
+those of running averages of the weights, which imitate the end of a schedule."""
 Precision = Literal["float32", "float64", "bf16"]
 LONGEST_HORIZON = 10_000_000
 """Steps of the longest training: the service holds the LR of each of them."""
@@ -69,6 +72,8 @@ class ClaimedTrial(Message):
     """T, the optimizer updates of this training."""
     rungs: list[int]
     """Steps at which trials are compared; report at each of them."""
+    fidelity: Fidelity = "truncated"
+    """`averaged`: the report at a rung is wanted as `averaged` too, from those that can; the raw one stands in."""
     seed: int
     resume_step: int = 0
     """The last step that was reported when the checkpoint was stored."""

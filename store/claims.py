@@ -14,6 +14,7 @@ from search_spaces.work import (
     ClaimedTask,
     ClaimedTrial,
     ClaimRequest,
+    Fidelity,
     Held,
     ItemAnswer,
     ReleaseItem,
@@ -80,7 +81,7 @@ def _claim_sql(dialect: Dialect) -> str:
     tasks = dialect.rows("tasks", name="text", version="text")
     columns = f"""p.id, p.study_name, p.number, p.trial_id, p.lease, p.lease_expires_at, p.candidate, p.purpose,
         p.origin, p.horizon_steps, p.rungs, p.seed, p.resume_step, p.checkpoint, s.task, s.task_version,
-        s.spec -> 'task' -> 'params' AS task_params,
+        s.spec -> 'task' -> 'params' AS task_params, s.spec -> 'pruner' ->> 'fidelity' AS fidelity,
         {_OPTUNA_ID} AS optuna_id, {dialect.now} AS now"""
     offered = "JOIN offered ON offered.name = s.task AND offered.version = s.task_version"
     lock_study = "FOR UPDATE" if dialect.single_statement else ""
@@ -190,12 +191,18 @@ def _claimed(row: Row[Any], number: int, lease: str, expires: float) -> ClaimedT
         task=ClaimedTask(name=row.task, version=row.task_version, params=_parsed(row.task_params) or {}),
         horizon_steps=row.horizon_steps,
         rungs=_parsed(row.rungs),
+        fidelity=_fidelity(row),
         seed=row.seed,
         resume_step=row.resume_step,
         checkpoint=row.checkpoint,
         purpose=row.purpose,
         test=row.origin.startswith(TEST_ORIGIN),
     )
+
+
+def _fidelity(row: Row[Any]) -> Fidelity:
+    """Return what the trial's rungs are compared by; only a search compares, and specs of old may not say."""
+    return "averaged" if row.purpose == "search" and row.fidelity == "averaged" else "truncated"
 
 
 # Renew and release

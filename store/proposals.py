@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, union
+from sqlalchemy import Connection, Row, Select, case, insert, select, union
 from sqlalchemy.dialects import postgresql, sqlite
 
 from search_spaces.candidate import Candidate
@@ -187,13 +187,17 @@ def _pasts(connection: Connection, study_id: int, query: Select[Any]) -> list[Pa
 
 
 def _rungs(connection: Connection, study_id: int, trials: Sequence[int]) -> dict[int, dict[int, float]]:
-    """Read the raw rung values of some trials, by trial."""
+    """Read what some trials were compared by at their rungs, by trial: averaged values stand before raw ones."""
     by_trial: dict[int, dict[int, float]] = {}
     for first in range(0, len(trials), IDS_AT_ONCE):
-        query = select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value).where(
-            rung_values.c.study_id == study_id,
-            rung_values.c.kind == "raw",
-            rung_values.c.trial_id.in_(trials[first : first + IDS_AT_ONCE]),
+        query = (
+            select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value)
+            .where(
+                rung_values.c.study_id == study_id,
+                rung_values.c.kind.in_(["raw", "averaged"]),
+                rung_values.c.trial_id.in_(trials[first : first + IDS_AT_ONCE]),
+            )
+            .order_by(case((rung_values.c.kind == "raw", 0), else_=1))
         )
         for trial_id, rung, value in connection.execute(query):
             by_trial.setdefault(trial_id, {})[rung] = float("nan") if value is None else value

@@ -29,6 +29,11 @@ def passes(value: float, others: Sequence[float], pruner: PrunerSpec, direction:
     return own <= ranked[kept - 1] and own < math.inf
 
 
+def better(first: float, second: float, direction: str) -> float:
+    """Return the better of two values, nan being worse than any."""
+    return min(first, second, key=lambda value: _cost(value, direction))
+
+
 def _cost(value: float, direction: str) -> float:
     """The value as something to minimize, nan as the worst of all."""
     if math.isnan(value):

@@ -20,7 +20,7 @@ from search_spaces.work import ItemAnswer, Report, ReportItem, ReportRequest, Ve
 from . import optuna_bridge
 from .engine import Store
 from .held import answer_lost, as_time, held_rows
-from .pruning import passes
+from .pruning import better, passes
 from .sql import Dialect, Write, statement, together
 
 LATEST = 500
@@ -166,6 +166,7 @@ def _settle(context: Context, row: dict[str, Any], item: ReportItem) -> Change:
     """Find the rungs that the reports reach: each takes the first value at or after it."""
     change = Change(row=row, item=item)
     raw = sorted((report for report in item.reports if report.kind == "raw"), key=lambda report: report.step)
+    averages = {report.step: report.value for report in item.reports if report.kind == "averaged"}
     for rung in row["rungs"]:
         if rung <= row["settled_rung"]:
             continue
@@ -173,9 +174,12 @@ def _settle(context: Context, row: dict[str, Any], item: ReportItem) -> Change:
         if reached is None:
             break
         counted = row["purpose"] == "search" and rung >= row["exempt_steps"]
-        change.settled.append({"rung": rung, "value": reached.value, "counted": counted})
+        value = reached.value
+        if row["pruner"].get("fidelity") == "averaged":
+            value = better(reached.value, averages.get(reached.step, reached.value), row["direction"])
+        change.settled.append({"rung": rung, "raw": reached.value, "value": value, "counted": counted})
         if counted:
-            context.seen.setdefault((row["study_id"], rung), []).append(reached.value)
+            context.seen.setdefault((row["study_id"], rung), []).append(value)
     return change
 
 
@@ -223,7 +227,7 @@ def _writes(store: Store, changes: Sequence[Change]) -> list[Write]:
         writes.append(
             optuna_bridge.insert_intermediate_values(
                 dialect,
-                [{"trial_id": c.row["trial_id"], "step": r["rung"], "value": r["value"]} for c, r in settled],
+                [{"trial_id": c.row["trial_id"], "step": r["rung"], "value": r["raw"]} for c, r in settled],
             )
         )
     if spills:
@@ -236,17 +240,28 @@ def _writes(store: Store, changes: Sequence[Change]) -> list[Write]:
 
 
 def _rung_write(dialect: Dialect, settled: Sequence[tuple[Change, dict[str, Any]]]) -> Write:
-    rows = [
-        {"trial_id": change.row["trial_id"], "study_id": change.row["study_id"], **rung} for change, rung in settled
-    ]
-    columns = dialect.rows("rung_rows", trial_id="int", study_id="int", rung="int", value="float8", counted="bool")
+    rows = [row for change, rung in settled for row in _rung_rows(change, rung)]
+    columns = dialect.rows(
+        "rung_rows", trial_id="int", study_id="int", rung="int", kind="text", value="float8", counted="bool"
+    )
     sql = f"""
         INSERT INTO etude_rung_values (trial_id, study_id, rung, kind, counted, value)
-        SELECT r.trial_id, r.study_id, r.rung, 'raw', r.counted, r.value FROM ({columns}) r
+        SELECT r.trial_id, r.study_id, r.rung, r.kind, r.counted, r.value FROM ({columns}) r
         WHERE true
         ON CONFLICT (trial_id, rung, kind) DO UPDATE SET value = excluded.value
         RETURNING trial_id"""
     return Write("rungs", sql, {"rung_rows": dialect.pack(rows)})
+
+
+def _rung_rows(change: Change, settled: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a rung's values: the raw one, and beside it the one that is compared where that is another kind."""
+    own = {"trial_id": change.row["trial_id"], "study_id": change.row["study_id"], "rung": settled["rung"]}
+    if change.row["pruner"].get("fidelity") != "averaged":
+        return [{**own, "kind": "raw", "value": settled["raw"], "counted": settled["counted"]}]
+    return [
+        {**own, "kind": "raw", "value": settled["raw"], "counted": False},
+        {**own, "kind": "averaged", "value": settled["value"], "counted": settled["counted"]},
+    ]
 
 
 def merged_tail(row: dict[str, Any], reports: Sequence[Report]) -> list[list[Any]]:

@@ -15,6 +15,7 @@ import io
 import re
 import time
 import uuid
+from collections.abc import Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -158,7 +159,7 @@ class Checkpoints:
             raise ValueError("it is no file of this trial's")
         content = self._files.cat_file(self._path(name))
         saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        if saved.pop("format", None) != FORMAT or saved.keys() != TrainingState.__required_keys__:
+        if saved.pop("format", None) != FORMAT or not _is_state(saved.keys()):
             raise ValueError("it is of another format")
         self._know(claimed)
         return cast(TrainingState, saved)
@@ -182,6 +183,10 @@ class Checkpoints:
 
     def _log_of(self, claimed: ClaimedTrial) -> Any:
         return self._log.bind(study=claimed.study, number=claimed.number)
+
+
+def _is_state(keys: Set[str]) -> bool:
+    return TrainingState.__required_keys__ <= keys <= TrainingState.__required_keys__ | TrainingState.__optional_keys__
 
 
 def _key(claimed: ClaimedTrial) -> Key:

@@ -27,9 +27,16 @@ class Evaluation:
     """The decision metric on the validation split."""
     further: dict[str, float]
     """The other validation metrics, by their full names."""
+    averaged: float | None = None
+    """At a rung that compares by it: the decision metric of the better running average of the weights."""
 
 
-class TrainingState(TypedDict):
+class _Kept(TypedDict, total=False):
+    averages: list[dict[str, Any]]
+    """The running averages of parameters and floating buffers by name, as `workers.averaging` keeps them."""
+
+
+class TrainingState(_Kept):
     """A training between two updates, in tensors, numbers and text alone: `torch.load(weights_only=True)` reads it.
 
     It is the same whether the trial was packed or alone, so that either takes it up.

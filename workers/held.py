@@ -70,6 +70,8 @@ class HeldTrial:
         if not self.unsent:
             self.oldest_unsent = time.monotonic()
         self.unsent.append(Report(step=evaluation.step, value=evaluation.value))
+        if evaluation.averaged is not None:
+            self.unsent.append(Report(step=evaluation.step, value=evaluation.averaged, kind="averaged"))
 
     def take(self, answer: ItemAnswer) -> None:
         """Note what the store says of the trial."""

@@ -6,6 +6,7 @@ import torch
 
 from etude.task import Task, optimum_metric
 
+from .averaging import pace_of
 from .engine import Attempt, Interrupted, TrainingState
 from .failures import OUT_OF_MEMORY, reason_of
 from .log import bind
@@ -96,6 +97,7 @@ class Solo:
             seed=claimed.seed,
             rungs=tuple(claimed.rungs),
             start=attempt.start,
+            pace=pace_of(claimed),
         )
 
     def _complete(self, attempt: Attempt, training: Training) -> None:

@@ -16,6 +16,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.steps import horizon_mismatch
 
 from .arithmetic import autocasting, laid_out, rounding
+from .averaging import Averages, Pace, averages_of, best_of
 from .dropout import counted, drawing
 from .engine import Evaluation, Interrupted, TrainingState
 from .randomness import reseed_torch
@@ -47,10 +48,12 @@ class Training:
         seed: int,
         rungs: tuple[int, ...] = (),
         start: TrainingState | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Build the model, the optimizer and the scheduler, and bring them to `start` if there is one.
 
-        On the device where it was taken, going on from a state is bit-equal to never having stopped.
+        On the device where it was taken, going on from a state is bit-equal to never having stopped. With a `pace`
+        running averages of the weights are judged at rungs, too.
 
         Raises:
             Problem: the candidate does not fit the task or the horizon.
@@ -77,6 +80,7 @@ class Training:
         self.optimizer.register_step_post_hook(self._count)
         if start is not None:
             self._go_on(start)
+        self._averages = None if pace is None else Averages(self.model, pace, averages_of(start))
 
     @property
     def finished(self) -> bool:
@@ -88,7 +92,10 @@ class Training:
 
         A stop whose evaluation was yielded is behind it: going on evaluates at the next one.
         """
-        return taken(self.step, self.model, self.optimizer, self.scheduler)
+        state = taken(self.step, self.model, self.optimizer, self.scheduler)
+        if self._averages is not None:
+            state["averages"] = self._averages.state()
+        return state
 
     def evaluations(self, interrupted: Interrupted) -> Iterator[Evaluation]:
         """Train, and yield at every stop: regular evaluations, rungs and the horizon.
@@ -151,6 +158,8 @@ class Training:
         self.optimizer.step()
         self.scheduler.step()
         self.step += 1
+        if self._averages is not None:
+            self._averages.follow(self.step)
         return loss.detach()
 
     def _evaluate(self) -> Evaluation:
@@ -158,7 +167,15 @@ class Training:
         value = metrics.pop(metric_name(self.task.metric))
         if not math.isfinite(value):
             raise Diverged
-        return Evaluation(self.step, value, metrics)
+        return Evaluation(self.step, value, metrics, self._averaged())
+
+    def _averaged(self) -> float | None:
+        """Return the decision metric of the better average, at a rung."""
+        if self._averages is None or self.step not in self._rungs:
+            return None
+        decision = metric_name(self.task.metric)
+        found = self._averages.judged(self.step, lambda: self.measure("validation")[decision])
+        return best_of(found, self.task.direction)
 
     def _count(self, *_: object) -> None:
         self.updates += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ from etude.task import Task
 from etude.torch import ScheduledLR, build
 from search_spaces.optimizers import Optimizer
 
+from ..averaging import SHARES, Pace, averages_of, best_of, check_averages, pace_of
 from ..engine import Attempt, Evaluation, TrainingState
 from ..randomness import reseed_torch
 from ..resuming import StateDoesNotFit
 from ..stops import cadence, regular_evaluations, stops_from
 from ..training import BEFORE_THE_FIRST_STEP, Diverged
+from .averages import AverageRow
 from .layout import Layout
 from .stack import Row
 from .ways import pattern
@@ -36,6 +38,8 @@ class Member:
     step: int
     stops: list[int]
     """Still ahead."""
+    pace: Pace | None = None
+    """Of the averages of its weights, where it is judged by them."""
 
     @property
     def seed(self) -> int:
@@ -67,8 +71,13 @@ class Member:
         self.scheduler.skip(count)
         self.attempt.steps_done = self.step
 
-    def take(self, metrics: Mapping[str, float], decision: str, task: Task) -> None:
-        """Take what the stop has shown.
+    @property
+    def is_judged_by_averages(self) -> bool:
+        """Whether it stands at a rung where averages of its weights count."""
+        return self.pace is not None and self.step in self.attempt.claimed.rungs
+
+    def take(self, metrics: Mapping[str, float], decision: str, task: Task, averages: Sequence[float] = ()) -> None:
+        """Take what the stop has shown; `averages` are the decision metrics of averaged weights.
 
         Raises:
             Diverged: the decision metric is not a finite number.
@@ -80,7 +89,8 @@ class Member:
             raise Diverged
         if stop % cadence(task) == 0:
             self.scheduler.observe(value)
-        self.attempt.evaluation, self.attempt.metrics = Evaluation(self.step, value, further), dict(further)
+        evaluation = Evaluation(self.step, value, further, best_of(averages, task.direction))
+        self.attempt.evaluation, self.attempt.metrics = evaluation, dict(further)
 
 
 class Entrance:
@@ -113,7 +123,8 @@ class Entrance:
             except (KeyError, ValueError, TypeError) as error:
                 raise StateDoesNotFit(f"the state does not fit: {error}") from error
         attempt.steps_done = step
-        return Member(attempt, scheduler, step, stops_from(self._task, claimed.horizon_steps, claimed.rungs, step))
+        stops = stops_from(self._task, claimed.horizon_steps, claimed.rungs, step)
+        return Member(attempt, scheduler, step, stops, pace_of(claimed))
 
     def row(self, member: Member) -> Row:
         """Return a member's row: of its seed's fresh model, or of the state that it goes on from.
@@ -130,8 +141,9 @@ class Entrance:
                 _check_alike(name, values[name], start["model"][name])
                 values[name] = start["model"][name].to(like.device)
             optimizer = self._layout.by_name(start["optimizer"]["state"], like)
+        averages = self._averages(member, values)
         parameters = self._layout.join([values.pop(name) for name in self._layout.names], like)
-        return Row(member.spec, parameters, values, optimizer)
+        return Row(member.spec, parameters, values, optimizer, averages)
 
     def state(self, member: Member, row: Row) -> TrainingState:
         """Return where a member stands, as `Training.state` would."""
@@ -140,21 +152,34 @@ class Entrance:
         # A tied weight has one value under several names.
         names = {id(tensor): name for name, tensor in held(model).items()}
         saved = model.state_dict(keep_vars=True)
-        return TrainingState(
+        state = TrainingState(
             step=member.step,
             model={name: values[names[id(tensor)]].to("cpu", copy=True) for name, tensor in saved.items()},
             optimizer={"state": self._layout.by_parameter(row.optimizer), "param_groups": None},
             scheduler=_plain(member.scheduler.state_dict()),
         )
+        if member.pace is not None and row.averages is not None:
+            state["averages"] = row.averages.by_name(self._layout)
+        return state
 
-    def plain(self, member: Member, row: Row) -> nn.Module:
-        """Return a model of the task that holds a member's values, to be evaluated by itself."""
+    def _averages(self, member: Member, values: Mapping[str, Tensor]) -> AverageRow | None:
+        if member.pace is None:
+            return None
+        own = {name: value for name, value in values.items() if value.is_floating_point()}
+        saved = averages_of(member.attempt.start)
+        if saved is None:
+            saved = [{name: torch.zeros_like(value) for name, value in own.items()} for _ in SHARES]
+        check_averages(own, saved)
+        return AverageRow.joined(saved, self._layout, values[self._layout.names[0]])
+
+    def plain(self, member: Member, parameters: Sequence[Tensor], buffers: Mapping[str, Tensor]) -> nn.Module:
+        """Return a model of the task that holds a member's values, in the layout's order, to be evaluated by itself."""
         model = self.fresh(member.seed)
         values = held(model)
         with torch.no_grad():
-            for name, value in zip(self._layout.names, self._layout.split(row.parameters), strict=True):
+            for name, value in zip(self._layout.names, parameters, strict=True):
                 values[name].copy_(value)
-            for name, value in row.buffers.items():
+            for name, value in buffers.items():
                 values[name].copy_(value)
         self._fresh = None  # it is not fresh any more
         return model

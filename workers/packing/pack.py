@@ -7,7 +7,7 @@ They enter and leave at any stop: a place that a pruned trial leaves is taken by
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from .layout import Layout
 from .members import Entrance, Member
 from .optimizers import group_key
 from .stack import Row, Stack, sort_key
-from .stacked import Batch, stacked_batches
+from .stacked import Batch, Stacked, stacked_batches
 from .ways import Computation, Way, pattern
 
 log = logging.getLogger(__name__)
@@ -236,6 +236,7 @@ class Pack:
                     return False
                 self._losses += self._update(done, self._layout.spread(table[done]))
                 done += 1
+                self._follow(done)
         finally:
             for member in self._members:
                 member.went(done)
@@ -246,6 +247,11 @@ class Pack:
         at = [(member.seed, member.step + done) for member in self._members]
         with drawing([seed for seed, _ in at], [step for _, step in at]):
             return self._stack.update(self._batch(at), lrs)
+
+    def _follow(self, done: int) -> None:
+        """Let averages of the weights follow the updates made."""
+        assert self._stack is not None
+        self._stack.follow([member.pace for member in self._members], [member.step + done for member in self._members])
 
     def _batch(self, at: Sequence[tuple[int, int]]) -> Batch:
         distinct = list(dict.fromkeys(at))
@@ -277,10 +283,11 @@ class Pack:
     def _judge(self, places: Sequence[int]) -> list[Attempt]:
         """Evaluate the members that have come to a stop."""
         stopped = [self._members[place] for place in places]
-        for member, metrics in zip(stopped, self._measured(places, "validation"), strict=True):
+        averages = self._measured_averages([place for place in places if self._members[place].is_judged_by_averages])
+        for place, member, metrics in zip(places, stopped, self._measured(places, "validation"), strict=True):
             decision = metric_name(self._task.metric)
             try:
-                member.take(metrics, decision, self._task)
+                member.take(metrics, decision, self._task, averages.get(place, ()))
             except Diverged:
                 member.attempt.error = DIVERGED
         tested = [
@@ -311,9 +318,40 @@ class Pack:
             return [{metric_name(name, split): values[i] for name, values in found.items()} for i in range(len(places))]
         return [self._measured_alone(place, split) for place in places]
 
+    def _measured_averages(self, places: Sequence[int]) -> dict[int, list[float]]:
+        """Return the decision metric of each average of some members' weights, by place."""
+        if not places:
+            return {}
+        assert self._stack is not None
+        scales = [
+            member.pace.scales(member.step) if member.pace else () for member in map(self._members.__getitem__, places)
+        ]
+        found: dict[int, list[float]] = {place: [] for place in places}
+        for averaged in self._stack.averaged(places, scales):
+            for index, (place, metrics) in enumerate(zip(places, self._measured_of(averaged, places), strict=True)):
+                if scales[index]:
+                    found[place].append(metrics[metric_name(self._task.metric)])
+        return found
+
+    def _measured_of(self, stacked: Stacked, places: Sequence[int]) -> list[dict[str, float]]:
+        if judged_by_examples(type(self._task)):
+            found = self._computation.metrics(stacked, "validation")
+            return [{metric_name(name): values[i] for name, values in found.items()} for i in range(len(places))]
+        rows = [
+            ([parameter[i] for parameter in stacked.parameters], {n: b[i] for n, b in stacked.buffers.items()})
+            for i in range(len(places))
+        ]
+        return [self._evaluated(self._members[p], *row, "validation") for p, row in zip(places, rows, strict=True)]
+
     def _measured_alone(self, place: int, split: Any) -> dict[str, float]:
         assert self._stack is not None
-        model = self._entrance.plain(self._members[place], self._stack.row(place)).eval()
+        row = self._stack.row(place)
+        return self._evaluated(self._members[place], self._layout.split(row.parameters), row.buffers, split)
+
+    def _evaluated(
+        self, member: Member, parameters: Sequence[Tensor], buffers: Mapping[str, Tensor], split: Any
+    ) -> dict[str, float]:
+        model = self._entrance.plain(member, parameters, buffers).eval()
         with torch.no_grad(), autocasting(self._task):
             return {metric_name(name, split): value for name, value in self._task.evaluate(model, split).items()}
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from search_spaces.optimizers import Optimizer
 
+from ..averaging import Pace
+from .averages import AverageRow, PackedAverages
 from .layout import Layout, NotPackable
 from .optimizers import PackedOptimizer, group_key
 from .stacked import Batch, Stacked
@@ -28,6 +30,8 @@ class Row:
     buffers: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor] = field(default_factory=dict)
     """As `PackedOptimizer.state` gives it; empty before the first update."""
+    averages: AverageRow | None = None
+    """Where the trial is judged by averages of its weights."""
 
 
 class _Group(NamedTuple):
@@ -51,6 +55,7 @@ class Stack:
         buffers = {name: torch.stack([row.buffers[name] for row in rows]) for name in rows[0].buffers}
         self.stacked = Stacked(layout.views(self._flat), buffers)
         self._groups = list(_grouped(rows, layout.columns))
+        self._averages = PackedAverages.of([row.averages for row in rows], self._flat, buffers)
         self.is_torn = False
         """Whether an update failed half way, so that rows are of no use any more."""
 
@@ -75,6 +80,21 @@ class Stack:
         self.is_torn = False
         return losses
 
+    def follow(self, paces: Sequence[Pace | None], steps: Sequence[int]) -> None:
+        """Move the rows' averages, where it is time after their updates `steps`."""
+        if self._averages is not None:
+            self._averages.follow(paces, steps, self._flat, self.stacked.buffers)
+
+    def averaged(self, places: Sequence[int], scales: Sequence[Sequence[float]]) -> list[Stacked]:
+        """Return what some rows hold with each of their averages in place, scaled row by row: (averages, rows)."""
+        if self._averages is None:
+            return []
+        chosen = self.chosen(places).buffers
+        return [
+            Stacked(self._layout.views(flat), {**chosen, **buffers})
+            for flat, buffers in self._averages.scaled(places, scales)
+        ]
+
     def chosen(self, places: Sequence[int]) -> Stacked:
         """Return what some of the rows hold."""
         if len(places) == len(self):
@@ -86,7 +106,8 @@ class Stack:
     def row(self, place: int) -> Row:
         """Return a copy of one row."""
         buffers = {name: buffer[place].clone() for name, buffer in self.stacked.buffers.items()}
-        return Row(self._specs[place], self._flat[place].clone(), buffers, self._optimizer_state(place))
+        averages = None if self._averages is None else self._averages.row(place)
+        return Row(self._specs[place], self._flat[place].clone(), buffers, self._optimizer_state(place), averages)
 
     def _optimizer_state(self, place: int) -> Mapping[str, Tensor]:
         group = next(group for group in self._groups if place < group.rows.stop)
