@@ -438,16 +438,26 @@ def test_the_help_documents_every_exit_status() -> None:
     assert documented == {0, 2, INTERRUPTED, *EXIT_STATUS.values()}
 
 
-WITHOUT_JSON = {"worker", "task", "completion", "import"}
+WITHOUT_JSON = {"worker", "completion", "task check"}
+"""`task check` hands it on."""
+
+
+def printing(name: str, command: click.Command) -> dict[str, click.Command]:
+    """The command, or those of a group, by their names."""
+    if not isinstance(command, click.Group):
+        return {name: command}
+    return {f"{name} {below}": found for below, found in command.commands.items()}
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
 def test_every_command_has_help(name: str) -> None:
     """`worker` hands --help on to the worker itself, the others explain themselves; what prints a result has --json."""
     command = main.commands[name]
-    has_json = any("--json" in option.opts for option in command.params)
+    with_json = {
+        full: any("--json" in option.opts for option in found.params) for full, found in printing(name, command).items()
+    }
 
-    assert has_json == (name not in WITHOUT_JSON)
+    assert with_json == {full: full not in WITHOUT_JSON for full in with_json}
     assert command.get_short_help_str(limit=60).endswith(".")
     assert len(command.get_short_help_str(limit=60)) <= 55
     parent = click.Context(main, info_name="etude", **main.context_settings)
