@@ -17,6 +17,20 @@ from search_spaces.results import (
     Sentence,
     StudyView,
 )
+from store import Store
+from store.study_views import answer_or_standing
+
+
+def known_answer(store: Store, name: str) -> Answer:
+    """Return the stored answer of a study, else what is known before there is one.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    found = answer_or_standing(store, name)
+    if isinstance(found, Answer):
+        return found
+    return interim_answer(found.view, found.best, found.confirmation_seconds)
 
 
 def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds: float = 0.0) -> Answer:

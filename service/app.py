@@ -11,6 +11,7 @@ from . import problems
 from .feeds import Feeds
 from .insights import Insights
 from .middleware import BodyLimit, RequestIds
+from .pages.kept import KeptPages
 from .routes import (
     best,
     catalogue,
@@ -49,6 +50,7 @@ def create_app(
     app.state.verbs = SqlVerbs(for_verbs or store)
     app.state.feeds = Feeds(store)
     app.state.insights = Insights(store)
+    app.state.pages = KeptPages()
     app.state.settings = settings
     app.state.coordinator = coordinator
     problems.install(app)

@@ -18,6 +18,7 @@ from store import Store
 from store.claims import sweep_expired
 from store.studies import LiveStudy, disown, own
 
+from .dashboard_updates import DashboardUpdates
 from .steps import step
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Coordinator:
         self.store = store
         self.owner = owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._swept_at = float("-inf")
+        self._dashboard = DashboardUpdates(store)
 
     def work(self, stop: threading.Event, news: threading.Event | None = None) -> None:
         """Work until `stop` is set, through outages of the store; then give the studies up.
@@ -72,6 +74,7 @@ class Coordinator:
             if stop is not None and stop.is_set():
                 break
             changed = self._step(study) or changed
+        self._dashboard.refresh(studies)
         return changed
 
     def _step(self, study: LiveStudy) -> bool:

@@ -11,6 +11,7 @@ from store import Store
 from store.verbs import SqlVerbs
 
 from .insights import Insights
+from .pages.kept import KeptPages
 from .supervision import Supervised
 
 # These only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
@@ -29,6 +30,10 @@ async def _insights(request: Request) -> Insights:
     return cast(Insights, request.app.state.insights)
 
 
+async def _pages(request: Request) -> KeptPages:
+    return cast(KeptPages, request.app.state.pages)
+
+
 async def _nudge(request: Request) -> Callable[[], None]:
     coordinator = cast(Supervised | None, request.app.state.coordinator)
     return coordinator.nudge if coordinator is not None else _nobody
@@ -40,6 +45,7 @@ def _nobody() -> None:
 
 StoreOf = Annotated[Store, Depends(_store)]
 InsightsOf = Annotated[Insights, Depends(_insights)]
+PagesOf = Annotated[KeptPages, Depends(_pages)]
 VerbsOf = Annotated[SqlVerbs, Depends(_verbs)]
 Nudge = Annotated[Callable[[], None], Depends(_nudge)]
 """Tells the coordinator that there is something to do."""

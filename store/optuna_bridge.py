@@ -28,6 +28,7 @@ COLUMNS: dict[str, frozenset[str]] = {
     "studies": frozenset({"study_id", "study_name"}),
     "study_directions": frozenset({"study_id", "direction", "objective"}),
     "study_user_attributes": frozenset({"study_id", "key", "value_json"}),
+    "study_system_attributes": frozenset({"study_id", "key", "value_json"}),
     "trials": frozenset({"trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"}),
     "trial_params": frozenset({"trial_id", "param_name", "param_value", "distribution_json"}),
     "trial_user_attributes": frozenset({"trial_id", "key", "value_json"}),
@@ -103,6 +104,32 @@ def delete_study(connection: Connection, study_id: int) -> None:
         "studies",
     ):
         connection.execute(text(f"DELETE FROM {table} WHERE study_id = :id"), {"id": study_id})
+
+
+def system_attributes(connection: Connection, study_id: int) -> dict[str, Any]:
+    """Read what tools keep of a study: the dashboard's note and figures among it."""
+    rows = connection.execute(
+        text("SELECT key, value_json FROM study_system_attributes WHERE study_id = :id"), {"id": study_id}
+    )
+    return {key: json.loads(value) for key, value in rows}
+
+
+def set_system_attributes(
+    connection: Connection, study_id: int, values: Mapping[str, Any], gone: Sequence[str]
+) -> None:
+    """Write some of a study's system attributes and remove others, in the running transaction."""
+    if gone:
+        removed = [{"id": study_id, "key": key} for key in gone]
+        connection.execute(text("DELETE FROM study_system_attributes WHERE study_id = :id AND key = :key"), removed)
+    if values:
+        rows = [{"id": study_id, "key": key, "value": json.dumps(value)} for key, value in values.items()]
+        connection.execute(
+            text(
+                """INSERT INTO study_system_attributes (study_id, key, value_json) VALUES (:id, :key, :value)
+                ON CONFLICT (study_id, key) DO UPDATE SET value_json = excluded.value_json"""
+            ),
+            rows,
+        )
 
 
 def _is_postgresql(connection: Connection) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from search_spaces.candidate import Candidate
 from search_spaces.describe import describe, describe_schedule
 from search_spaces.export import Framework, export
+from search_spaces.insight import Insight
 from search_spaces.problems import Problem
 from search_spaces.results import STATUS_OF, Answer, Arm, LadderRung, StudyView, TrialView
 from search_spaces.schedules import Plateau
@@ -106,6 +107,8 @@ class StudyReport:
     code: list[CodeText]
     training: list[OpenTrial]
     pruned: list[PrunedAt]
+    insight: Insight | None
+    """What the search has taught, once nothing can change."""
 
     @property
     def live(self) -> bool:
@@ -136,7 +139,7 @@ class StudyReport:
         return counts.ended + counts.proposed + counts.leased
 
 
-def report_of(store: Store, view: StudyView, answer: Answer) -> StudyReport:
+def report_of(store: Store, view: StudyView, answer: Answer, insight: Insight | None = None) -> StudyReport:
     """Read and draw what there is of a study; `answer` may be an interim one."""
     direction: Direction = "maximize" if view.direction == "maximize" else "minimize"
     metric = view.metric or "metric"
@@ -158,7 +161,8 @@ def report_of(store: Store, view: StudyView, answer: Answer) -> StudyReport:
         search_figures=[] if sensitivity is None else [sensitivity],
         code=_code(answer, direction),
         training=_open_trials(past, confirmed),
-        pruned=_pruned(view, past),
+        pruned=_pruned(view, past) if insight is None else [PrunedAt(at.rung, at.pruned) for at in insight.pruned],
+        insight=insight,
     )
 
 

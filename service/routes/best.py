@@ -10,11 +10,11 @@ from search_spaces.results import Answer, StudyView, TrialView
 from search_spaces.schedules import Plateau
 from search_spaces.study import confirmation_name
 from store import Store
-from store.studies import answer_or_standing, get_study
+from store.studies import get_study
 from store.trials import get_trial, list_trials
 
 from .. import deps
-from ..answer import interim_answer
+from ..answer import known_answer
 from ..curves import Floats, as_csv, as_svg, lr_curve
 from .trials import plateau_lr
 
@@ -32,15 +32,7 @@ class Curve(Message):
 @router.get("")
 def show_answer(name: deps.StudyName, store: deps.StoreOf) -> Answer:
     """Show the answer, or as much of it as there is; `candidate` is null while nothing is complete."""
-    return answer_of(store, name)
-
-
-def answer_of(store: Store, name: str) -> Answer:
-    """Return the stored answer of a study, else what is known before there is one."""
-    found = answer_or_standing(store, name)
-    if isinstance(found, Answer):
-        return found
-    return interim_answer(found.view, found.best, found.confirmation_seconds)
+    return known_answer(store, name)
 
 
 def _confirmation(store: Store, view: StudyView) -> list[TrialView]:
@@ -82,7 +74,7 @@ def show_curve_as_svg(name: deps.StudyName, store: deps.StoreOf, steps: deps.Ste
 
 
 def _curve(store: Store, name: str, steps: int | None) -> tuple[Floats, Answer]:
-    answer = answer_of(store, name)
+    answer = known_answer(store, name)
     if answer.candidate is None or answer.horizon is None:
         raise Conflict(f"nothing of {name} is complete yet, so there is no curve")
     candidate = answer.candidate

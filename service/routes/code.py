@@ -10,7 +10,7 @@ from search_spaces.export import Framework, export
 from search_spaces.problems import Conflict
 
 from .. import deps
-from .best import answer_of
+from ..answer import known_answer
 
 router = APIRouter(prefix="/v1/studies/{name}/best", tags=["answer"], responses=deps.PROBLEMS)
 PYTHON = "text/x-python; charset=utf-8"
@@ -24,7 +24,7 @@ def show_code(
     steps: deps.StepsQuery = None,
 ) -> Response:
     """Give Python text that builds the answer's optimizer and schedule, at the study's horizon or for `steps`."""
-    answer = answer_of(store, name)
+    answer = known_answer(store, name)
     if answer.candidate is None or answer.horizon is None:
         raise Conflict(f"nothing of {name} is complete yet, so there is no code")
     direction = answer.metric.direction if answer.metric is not None else "minimize"

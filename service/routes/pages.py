@@ -14,10 +14,11 @@ from search_spaces.results import StudyState
 from store.studies import get_study, list_studies
 
 from .. import deps
+from ..answer import known_answer
+from ..looking import ENDED_STUDY
 from ..pages.rendering import page
 from ..pages.report import report_of
 from ..pages.start import offered_tasks, rows_of
-from .best import answer_of
 
 router = APIRouter(tags=["pages"], responses=deps.PROBLEMS)
 SHOWN_STUDIES = 25
@@ -48,10 +49,18 @@ def show_start_page(
 
 
 @router.get("/v1/studies/{name}/report", response_class=HTMLResponse, responses=MISSING)
-def show_report(name: deps.StudyName, store: deps.StoreOf) -> HTMLResponse:
+def show_report(
+    name: deps.StudyName, store: deps.StoreOf, insights: deps.InsightsOf, pages: deps.PagesOf
+) -> HTMLResponse:
     """Show a study in one page that needs nothing else: verdict, curves, evidence, code; it follows a running study."""
     try:
-        report = report_of(store, get_study(store, name), answer_of(store, name))
+        view = get_study(store, name)
     except NotFound as problem:
         return page("missing.html", status=404, detail=problem.detail)
-    return page("report.html", report=report)
+
+    def draw() -> HTMLResponse:
+        # What the search has taught is made of everything that has ended: once, when nothing more will.
+        insight = insights.of(name) if view.state in ENDED_STUDY else None
+        return page("report.html", report=report_of(store, view, known_answer(store, name), insight))
+
+    return pages.of(view, draw)
