@@ -43,6 +43,7 @@ SURE = 0.95
 """Of the one-sided binomial limit (Clopper and Pearson)."""
 DESIGNS: Mapping[str, Design] = {
     "best against best, paired t, 7 seeds": best_against_best(7),
+    "best against best, paired t, 9 seeds": best_against_best(9),
     "pooled residual, 7 seeds": pooled(7),
     "half pooled, 8 seeds": pooled(8, share=0.5),
     "two stages, 3 + 8 seeds, at 5 %": two_stages(3, 8),
@@ -137,7 +138,8 @@ def every_scene() -> Iterator[Scene]:
         base = level(candidates, baselines, f"{candidates} + {baselines} arms, others {apart:g} lower", apart)
         for name, noise in noises(candidates, baselines).items():
             for correlation in correlations:
-                yield replace(base, name=f"{base.name}, {name}", noise=noise, correlation=correlation)
+                known = f"{base.name}, {name}, correlation {correlation:g}"
+                yield replace(base, name=known, noise=noise, correlation=correlation)
     for (candidates, baselines), steps in itertools.product(counts, (0.5, 1.0, 2.0)):
         base = level(candidates, baselines, f"{candidates} + {baselines} arms, noise of {steps:g}/359")
         for offset in (0.0, 0.3, 0.5):
@@ -179,6 +181,22 @@ def show_designs(rng: np.random.Generator, repeats: int) -> None:
             true = told.wins & (better.gains()[told.finalist] > 0)
             trainings = f"{told.trainings.mean():.0f}"
             show(scene.name, percent(none.wins.sum(), repeats, limit=True), percent(true.sum(), repeats), trainings)
+
+
+def show_worst(rng: np.random.Generator, repeats: int) -> None:
+    """Print the setting in which each design names the most false winners, of all that there are."""
+    print("\n**Every design in its worst setting**\n")
+    show("design", "settings", "most false winners %", "where")
+    show(*["---"] * 4)
+    # Without its only baseline, a design has nothing to compare.
+    scenes = [scene for scene in every_scene() if scene.diverged is None or len(scene.means) - scene.candidates > 1]
+    for name, design in DESIGNS.items():
+        told = [
+            (int(design(scene.tables(rng, repeats, MOST_SEEDS), scene.candidates).wins.sum()), scene.name)
+            for scene in scenes
+        ]
+        count, where = max(told)
+        show(name, len(scenes), percent(count, repeats, limit=True), where)
 
 
 def show_every_scene(rng: np.random.Generator, repeats: int) -> None:
@@ -261,6 +279,7 @@ def main() -> None:
     print(f"{len(wrong)} of {options.judged} tables judged otherwise by the service", *wrong[:5], sep="\n")
     show_designs(rng, options.repeats)
     show_power(rng, options.repeats)
+    show_worst(rng, options.repeats)
     show_every_scene(rng, options.repeats)
     print(f"\n{options.repeats} tables a cell, {time.monotonic() - start:.0f} s")
 
