@@ -7,6 +7,7 @@ leaves them out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from search_spaces.results import LadderRung, Optimum, ScoreOnTest, StepsSaved
@@ -65,14 +66,14 @@ def _allowance(confirmed: Confirmed, seconds_left: float | None) -> Allowance:
     return Allowance(trained, counted, seconds_left)
 
 
-def extra_proposals(confirmed: Confirmed, extras: Extras) -> list[NewProposal]:
-    """Return what is to be trained next as proposals, behind the places that are taken."""
+def proposals_of(confirmed: Confirmed, wanted: Sequence[Wanted]) -> list[NewProposal]:
+    """Return trainings as proposals, behind the places that are taken."""
     places = {"confirmation": confirmed.plan.size, "tuning": FACTORS_EACH * len(confirmed.search.opponents.outside)}
     for trial in confirmed.past:
         if trial.purpose in places and is_extra(trial):
             places[trial.purpose] += 1
     proposals = []
-    for one in extras.wanted:
+    for one in wanted:
         proposals.append(_proposal(one, places[one.purpose]))
         places[one.purpose] += 1
     return proposals

@@ -5,9 +5,9 @@
 2. The point is read where that loss equals the winner's gain, less what the test below needs to be sure.
 3. The winner is trained redrawn at that horizon, on every seed of the confirmation, and compared with the reference at
    T: a saving is claimed where a loss of half a standard deviation of the seed noise is ruled out.
-4. The winner's own two horizons tell where its loss equals its gain more closely: there it is trained once more. After
-   a test passed that may be shorter, after one failed longer. At most two tests may claim wrongly, so each is held to
-   half of 5 %; the shortest horizon that passed is claimed.
+4. The winner's own horizons tell more closely where its loss equals its gain: there it is trained and tested again, at
+   most three times in all. The shortest horizon that passed is claimed. At most two tests can claim wrongly, so each is
+   held to half of 5 %.
 
 No curve is cut: every training's schedule is drawn for its own horizon.
 """
@@ -15,7 +15,7 @@ No curve is cut: every training's schedule is drawn for its own horizon.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +35,9 @@ PILOT_SHARES = (0.5, 0.7)
 """Of T: where the reference is trained beside T itself."""
 PILOT_SEEDS = 3
 LEVEL = 0.025
-"""One-sided, of each test: two that fail to be true are 5 %."""
-MOST_TESTS = 3
+"""One-sided, of each test."""
+MOST_TESTS, MOST_FAILED = 3, 2
+"""After two tests that failed there is none: so at most two can claim wrongly, together with a chance of 5 %."""
 LEAST_CHANGE = 0.02
 """Of a horizon: a reading closer to the last one than that is not trained."""
 SHORTEST = 0.25
@@ -176,14 +177,26 @@ def read_horizon(losses: Mapping[int, float], allowed: float) -> int | None:
     return math.ceil(math.exp(logs[place - 1] + share * (logs[place] - logs[place - 1])) - 1e-9)
 
 
-def nearer(question: Question, whole: PairedGain, tested: Tested) -> int:
-    """Return where the winner's own loss leaves it what the next test needs, by its horizons T and `tested.steps`."""
-    lost = whole.gain - tested.gain.gain
-    if lost <= 0:  # the shorter horizon cost nothing: half as long again
-        return math.ceil(tested.steps / 2)
-    allowed = whole.gain - cushion(tested.gain, question.margin)
-    slope = lost / math.log(question.horizon / tested.steps)
-    return math.ceil(question.horizon * math.exp(-allowed / slope))
+def nearer(question: Question, whole: PairedGain, tests: Sequence[Tested]) -> int | None:
+    """Return where the winner's own losses leave what the next test needs; None where that has been looked at.
+
+    Beyond the shortest horizon that was tested the last line goes on, to half of it at most.
+    """
+    losses = {question.horizon: 0.0} | {test.steps: whole.gain - test.gain.gain for test in tests}
+    allowed = whole.gain - cushion(tests[-1].gain, question.margin)
+    shortest, before = sorted(losses)[:2]
+    beyond = math.ceil(shortest / 2)
+    slope = (losses[shortest] - losses[before]) / math.log(before / shortest)
+    if slope > 0:
+        losses[beyond] = losses[shortest] + slope * math.log(shortest / beyond)
+    read = read_horizon(losses, allowed)
+    if read is None:
+        return None
+    steps = max(read, math.ceil(SHORTEST * question.horizon))
+    passed = min((test.steps for test in tests if test.passed), default=question.horizon)
+    failed = max((test.steps for test in tests if not test.passed), default=0)
+    is_new = all(abs(math.log(steps / test.steps)) >= LEAST_CHANGE for test in tests)
+    return steps if failed < steps < passed and is_new else None
 
 
 # What is claimed
@@ -191,21 +204,16 @@ def nearer(question: Question, whole: PairedGain, tested: Tested) -> int:
 
 def _test(question: Question, whole: PairedGain, first: int) -> Plan[StepsSaved]:
     """Test the winner at `first` steps, then nearer to where it just holds."""
-    steps, tests = first, list[Tested]()
+    steps, tests = first if first < question.horizon else None, list[Tested]()
     why = "no shorter horizon was left to try"
-    while len(tests) < MOST_TESTS and SHORTEST * question.horizon <= steps < question.horizon:
+    while steps is not None:
         tested = yield from _tested_at(question, steps)
         if isinstance(tested, str):
             why = tested
             break
         tests.append(tested)
-        best = min((test.steps for test in tests if test.passed), default=None)
-        failed = [test.steps for test in tests if not test.passed]
-        if len(failed) > 1 or (failed and best is not None):
-            break
-        steps = max(nearer(question, whole, tested), math.ceil(SHORTEST * question.horizon))
-        if abs(math.log(steps / tested.steps)) < LEAST_CHANGE or (steps > tested.steps) == tested.passed:
-            break
+        is_over = len(tests) == MOST_TESTS or sum(not test.passed for test in tests) == MOST_FAILED
+        steps = None if is_over else nearer(question, whole, tests)
     return _claimed(question, tests, why)
 
 

@@ -24,7 +24,7 @@ from .confirmation import (
     training_seconds,
     tuning_proposals,
 )
-from .extras import extra_proposals, extras_of
+from .extras import extras_of, proposals_of
 from .opponents import opponents_of
 from .sampling import BEST_KEPT, LATEST_KEPT, STARTUP_TRIALS
 from .search import Search, next_proposals
@@ -226,7 +226,7 @@ def _confirm(store: Store, study: LiveStudy) -> bool:
     confirmed = confirmed_study(search, get_study(store, study.name), plan, past)
     extras = extras_of(confirmed, _seconds_left(store, study))
     if extras.wanted:
-        return propose(store, study.study_id, extra_proposals(confirmed, extras)) > 0
+        return propose(store, study.study_id, proposals_of(confirmed, extras.wanted)) > 0
     answer = answer_of(confirmed, extras)
     conclude(store, study.name, answer)
     log.info("study %s is done: %s", study.name, answer.verdict)

@@ -13,10 +13,9 @@ from search_spaces.results import BestTrial, BudgetUse, Counts, StudyView
 from service.answer import interim_answer
 from service.conclusion import conclude_study, confirmed_study
 from service.confirmation import Plan, confirmation_proposals, plan_confirmation
-from service.confirmed import Confirmed
-from service.extras import Extras, extra_proposals, extras_of
+from service.extras import extras_of, proposals_of
 from service.search import Search, next_proposals
-from store.proposals import Past
+from store.proposals import NewProposal, Past
 
 from .made import sampled, search_for, trained
 
@@ -68,10 +67,11 @@ def test_nothing_complete_is_no_candidate() -> None:
     assert answer.sentence == "The search is under way (7 of 24 trials). Nothing is complete yet."
 
 
-def wanted_after(search: Search, plan: Plan, past: list[Past]) -> tuple[Confirmed, Extras]:
-    """What the study asks for once its confirmation has ended."""
+def evaluations_after(search: Search, plan: Plan, past: list[Past]) -> list[NewProposal]:
+    """The evaluations on the test split that follow a confirmation."""
     confirmed = confirmed_study(search, view("confirming"), plan, past)
-    return confirmed, extras_of(confirmed)
+    wanted = proposals_of(confirmed, extras_of(confirmed).wanted)
+    return [one for one in wanted if one.origin.startswith("test:")]
 
 
 def concluded(candidate: float, baseline: float, **fields: Any) -> tuple[Search, Plan, list[Past]]:
@@ -86,8 +86,8 @@ def concluded(candidate: float, baseline: float, **fields: Any) -> tuple[Search,
         own = 0.01 * (1 if one.origin == "confirmation:candidate-1" else -1) * noise
         value = losses.get(one.origin, 9.0) + noise + own
         past.append(trained(one, value, metrics={"accuracy": 0.9}))
-    tested = extra_proposals(*wanted_after(search, plan, past))
-    past += [trained(one, metrics={"test_loss": 7.0}) for one in tested if one.origin.startswith("test:")]
+    tested = evaluations_after(search, plan, past)
+    past += [trained(one, metrics={"test_loss": 7.0}) for one in tested]
     return search, plan, past
 
 
