@@ -14,6 +14,7 @@ from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
 from .asking import is_extra
+from .finalists import finalists
 from .opponents import CURRENT, Try, tuned_candidate, tuning_tries
 from .search import SAMPLED, Search
 from .seeds import derived_seed
@@ -106,14 +107,8 @@ def confirmation_seed(search: Search, index: int) -> int:
 
 
 def _candidates(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
-    """Return the best candidates of the search's own, each only once."""
-    sign = 1.0 if search.resolved.direction == "minimize" else -1.0
-    ranked = sorted(own_trials(past), key=lambda trial: (sign * (trial.value or 0.0), trial.seq or 0))
-    chosen: list[Candidate] = []
-    for trial in ranked:
-        if trial.candidate is not None and trial.candidate not in chosen:
-            chosen.append(trial.candidate)
-    best = chosen[: search.spec.confirmation.top]
+    """Return the candidates of the search's own that are confirmed."""
+    best = finalists(own_trials(past), search.spec.confirmation.top, search.resolved.direction)
     return [PlannedArm(f"candidate-{place}", "candidate", candidate) for place, candidate in enumerate(best, start=1)]
 
 

@@ -40,8 +40,8 @@ MOST_TESTS, MOST_FAILED = 3, 2
 """After two tests that failed there is none: so at most two can claim wrongly, together with a chance of 5 %."""
 LEAST_CHANGE = 0.02
 """Of a horizon: a reading closer to the last one than that is not trained."""
-SHORTEST = 0.25
-"""Of T: nothing shorter is tried."""
+SHORTEST, LONGEST = 0.25, 0.98
+"""Of T: nothing shorter is tried, and nothing longer would be worth a claim."""
 POWER_QUANTILE = 0.84
 """Of the normal distribution at 80 %: how surely a true saving is to be confirmed."""
 METHOD = (
@@ -107,7 +107,7 @@ def save_steps(confirmed: Confirmed, trainings: Trainings) -> Plan[StepsSaved]:
     if isinstance(losses, str):
         return _none(losses, question)
     read = read_horizon(losses | {question.horizon: 0.0}, gain.gain - cushion(gain, question.margin))
-    if read is None:
+    if read is None or read > LONGEST * question.horizon:
         return _none("the gain is too small beside the noise between seeds to be turned into steps", question)
     return (yield from _test(question, gain, max(read, min(losses))))
 
@@ -193,7 +193,7 @@ def nearer(question: Question, whole: PairedGain, tests: Sequence[Tested]) -> in
     if read is None:
         return None
     steps = max(read, math.ceil(SHORTEST * question.horizon))
-    passed = min((test.steps for test in tests if test.passed), default=question.horizon)
+    passed = min((test.steps for test in tests if test.passed), default=LONGEST * question.horizon)
     failed = max((test.steps for test in tests if not test.passed), default=0)
     is_new = all(abs(math.log(steps / test.steps)) >= LEAST_CHANGE for test in tests)
     return steps if failed < steps < passed and is_new else None
@@ -204,8 +204,9 @@ def nearer(question: Question, whole: PairedGain, tests: Sequence[Tested]) -> in
 
 def _test(question: Question, whole: PairedGain, first: int) -> Plan[StepsSaved]:
     """Test the winner at `first` steps, then nearer to where it just holds."""
-    steps, tests = first if first < question.horizon else None, list[Tested]()
-    why = "no shorter horizon was left to try"
+    steps: int | None = first
+    tests: list[Tested] = []
+    why = ""
     while steps is not None:
         tested = yield from _tested_at(question, steps)
         if isinstance(tested, str):

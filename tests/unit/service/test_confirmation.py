@@ -179,3 +179,22 @@ def test_a_training_without_a_value_is_nan_for_its_arm_and_seed() -> None:
     assert arms[4].values == {plan.seeds[0]: 4.0, plan.seeds[1]: 9.0}
     assert is_over(plan, past)
     assert not is_over(plan, [*past[1:], replace(past[0], state="leased")])
+
+
+def test_of_candidates_within_noise_of_the_best_one_of_another_kind_is_confirmed() -> None:
+    """The second best is the best at another LR: a third with another optimizer, as close, goes before it."""
+    search = study()
+    past = searched(search)
+    assert past[-1].candidate is not None
+    best = replace(past[-1], seq=200, value=0.0, candidate=past[-1].candidate.with_lr(0.9))
+    twins = [
+        replace(past[-1], seq=201 + place, value=value, candidate=past[-1].candidate.with_lr(1 - value))
+        for place, value in enumerate((0.001, 0.010, 0.011))
+    ]
+    other = replace(best, seq=300, value=0.004, candidate=BASELINES["schedule-free-adamw"])
+
+    near = plan_confirmation(search, [*past, best, *twins, other]).arms
+    far = plan_confirmation(search, [*past, best, *twins, replace(other, value=0.5)]).arms
+
+    assert [arm.candidate for arm in near[:2]] == [best.candidate, other.candidate]
+    assert [arm.candidate for arm in far[:2]] == [best.candidate, twins[0].candidate]
