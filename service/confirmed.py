@@ -31,11 +31,11 @@ class Confirmed:
 
     @property
     def chosen(self) -> str | None:
-        """The arm that the answer names: the finalist, unless the best baseline did no worse or there is none."""
+        """The arm that the answer names, which is what to use: the finalist, or the baseline that is to be kept."""
         judged = self.judged
-        if judged.finalist is None or (judged.best_baseline is not None and not self.is_ahead):
-            return judged.best_baseline
-        return judged.finalist
+        if judged.finalist is None or judged.best_baseline is None:
+            return judged.finalist or judged.best_baseline
+        return judged.finalist if self.is_ahead and judged.verdict != "no_winner" else judged.best_baseline
 
     @property
     def compute(self) -> Compute:
