@@ -21,6 +21,8 @@ from .curves import lr_curve
 MOST_CURVES = 20
 DRAWN_STEPS, EVERY = 480, 5
 """Curves are redrawn for at most so many steps, and every fifth of them is a point: 20 curves are about 20 kB."""
+LEAST_SHARE = 1e-3
+"""Of the initial LR: below it nothing is drawn, so that a curve that ends at 0 does not set the logarithmic axis."""
 SCALE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
 """Viridis, dark to light."""
 FRAMEWORKS: tuple[Framework, ...] = ("pytorch", "optax")
@@ -72,6 +74,7 @@ def _trace(one: Scored, horizon_steps: int, share: float) -> dict[str, Any] | No
         lr = lr_curve(candidate.schedule, candidate.initial_lr, steps)[::EVERY]
     except Problem:  # what follows the metric, or sets its LR by itself, has no curve
         return None
+    floor = LEAST_SHARE * candidate.initial_lr
     return {
         "type": "scatter",
         "mode": "lines",
@@ -79,7 +82,7 @@ def _trace(one: Scored, horizon_steps: int, share: float) -> dict[str, Any] | No
         "text": describe(candidate),
         "x0": 0,
         "dx": EVERY * horizon_steps / steps,
-        "y": [float(f"{value:.4g}") if value > 0 else None for value in lr.tolist()],
+        "y": [float(f"{value:.4g}") if value > floor else None for value in lr.tolist()],
         "line": {"color": colour(share), "width": 1.5},
         "hovertemplate": "%{fullData.name}<br>%{fullData.text}<br>step %{x}: %{y}<extra></extra>",
     }
@@ -115,10 +118,11 @@ def _scale(low: float, high: float, metric: str) -> dict[str, Any]:
 
 
 def _layout(curves: int) -> dict[str, Any]:
+    title = f"Learning rates of the best {curves} trials<br>by search score, which is no result"
     return {
-        "title": {"text": f"Learning rates of the best {curves} trials, by search score: none of them is a result"},
+        "title": {"text": title, "font": {"size": 15}},
         "xaxis": {"title": {"text": "step"}},
-        "yaxis": {"title": {"text": "learning rate"}, "type": "log"},
+        "yaxis": {"title": {"text": "learning rate"}, "type": "log", "exponentformat": "power"},
         "showlegend": False,
     }
 

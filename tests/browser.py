@@ -23,7 +23,7 @@ ARGUMENTS = [
 ]  # fmt: skip
 PHONE = {"width": 375, "height": 812}
 DESKTOP = {"width": 1200, "height": 900}
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,9 +13,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from search_spaces.results import Arm, Evidence
+from search_spaces.study import Direction
 from search_spaces.work import Report
 
 from ..curves import drawing_alone
+from ..margins import limits_of
+from ..paired import paired_gains
 from .drawing import INK, PAPER, new_figure, plain_log, series_colour, themed_svg
 
 if TYPE_CHECKING:
@@ -186,10 +190,10 @@ def arms_figure(arms: Sequence[Arm], places: Mapping[str, int], metric: str) -> 
     return Figure("arms", f"{metric} on fresh seeds", caption, svg)
 
 
-def gains_figure(evidence: Evidence, places: Mapping[str, int], metric: str, *, maximize: bool) -> Figure | None:
+def gains_figure(evidence: Evidence, places: Mapping[str, int], metric: str, direction: Direction) -> Figure | None:
     """Draw the finalist's gain over each baseline, seed by seed; None where there is nothing to compare."""
-    rows = gain_rows(evidence, places, maximize=maximize)
-    if not rows or evidence.difference is None:
+    rows = gain_rows(evidence, places, direction)
+    if not rows:
         return None
     with drawing_alone():
         figure, (axes,) = new_figure(height=1.0 + 0.4 * len(rows))
@@ -197,25 +201,25 @@ def gains_figure(evidence: Evidence, places: Mapping[str, int], metric: str, *, 
         draw_rows(axes, rows)
         axes.set_xlabel(f"gain in {metric}, better to the right")
         svg = themed_svg(figure, "gains-by-seed", f"Gain of {evidence.finalist} over each baseline, seed by seed")
-    caption = (
-        f"A dot a fresh seed, both trained on it; the 95 % interval of the gain over {evidence.difference.against}."
-    )
+    caption = "A dot a fresh seed that both were trained on; a winner's 95 % intervals all lie to the right of 0."
     return Figure("gains-by-seed", f"Gain of {evidence.finalist} over", caption, svg)
 
 
-def gain_rows(evidence: Evidence, places: Mapping[str, int], *, maximize: bool) -> list[Row]:
-    """Return the finalist's gains over each baseline, positive when better; that of the verdict with its interval."""
+def gain_rows(evidence: Evidence, places: Mapping[str, int], direction: Direction) -> list[Row]:
+    """Return the finalist's gains over each baseline, positive when better, with the limits of the verdict."""
     arms = {arm.name: arm for arm in evidence.arms}
-    finalist, judged = arms.get(evidence.finalist or ""), evidence.difference
+    finalist = arms.get(evidence.finalist or "")
     if finalist is None:
         return []
-    sign = 1.0 if maximize else -1.0
+    roles = Counter(arm.role for arm in evidence.arms)
     rows = []
-    for arm in sorted(arms.values(), key=lambda arm: places[arm.name]):
-        gains = _finite(sign * (value - arm.values.get(seed, math.nan)) for seed, value in finalist.values.items())
-        if arm.role == "baseline" and gains:
-            interval = judged.interval if judged is not None and judged.against == arm.name else None
-            rows.append(Row(arm.name, places[arm.name], gains, float(np.mean(gains)), interval))
+    baselines = [arm for arm in evidence.arms if arm.role == "baseline"]
+    for arm in sorted(baselines, key=lambda arm: places[arm.name]):
+        gains = paired_gains(finalist.values, arm.values, direction)
+        if gains.size > 1:
+            limits = limits_of(gains, roles["candidate"], roles["baseline"])
+            interval = (limits.lower, limits.upper)
+            rows.append(Row(arm.name, places[arm.name], gains.tolist(), limits.gain, interval))
     return rows
 
 

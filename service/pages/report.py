@@ -257,7 +257,7 @@ def _figures(
 def _evidence_figures(answer: Answer, places: Mapping[str, int], metric: str, direction: Direction) -> list[Figure]:
     drawn = [
         arms_figure(answer.evidence.arms, places, metric),
-        gains_figure(answer.evidence, places, metric, maximize=direction == "maximize"),
+        gains_figure(answer.evidence, places, metric, direction),
     ]
     return [figure for figure in drawn if figure is not None]
 

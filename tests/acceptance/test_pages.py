@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
 from service.coordinator import Coordinator
+from service.dashboard import dashboard_application, dashboard_server
 from store import Store, open_store
 from store.studies import fail, get_study, submit
 from tests.browser import PHONE, WAIT_MS, chromium, opened, overflows
@@ -209,3 +213,36 @@ def test_hostile_words_are_shown_and_never_run(browser: Browser, host: str, stor
 
         assert seen.page.evaluate("window.hacked") is None
         assert (seen.said, seen.elsewhere) == ([], [])
+
+
+def test_the_optuna_dashboard_shows_the_curves_and_the_note(
+    browser: Browser, store: Store, coordinator: Coordinator, submitted: dict[str, list[str]]
+) -> None:
+    """On its own pages, read-only and asking nobody else: the figure among the others, the verdict as a note."""
+    coordinator.round()  # has found that the study has ended
+    url = store.engine.url.render_as_string(hide_password=False)
+    with showing(url) as host:
+        found = httpx.get(f"{host}/api/studies", trust_env=False).json()["study_summaries"]
+        number = next(one["study_id"] for one in found if one["study_name"] == "by-form")
+        with opened(browser, host, f"/dashboard/studies/{number}") as seen:
+            figure = seen.page.locator("[id='user-defined-plot:etude-learning-rates']")
+            expect(figure).to_contain_text("Learning rates of the best", timeout=WAIT_MS)
+            seen.page.goto(f"{host}/dashboard/studies/{number}/note")
+            expect(seen.page.locator("body")).to_contain_text(submitted["headlines"][-1], timeout=WAIT_MS)
+            expect(seen.page.locator("body")).to_contain_text("def build(")
+
+            assert seen.elsewhere == []
+
+
+@contextmanager
+def showing(url: str) -> Iterator[str]:
+    """The dashboard as we serve it, over the store at `url`."""
+    server = dashboard_server(dashboard_application(url), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()

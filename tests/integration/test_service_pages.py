@@ -13,6 +13,8 @@ import httpx
 import pytest
 from markupsafe import escape
 
+from benchmarks.picture import caption, picture
+from search_spaces.results import Answer
 from service.coordinator import Coordinator
 from service.routes import pages
 from service.submission import resolve_submission
@@ -241,3 +243,16 @@ def test_claim_times_show_the_pace_of_studies(store: Store, done: str) -> None:
     assert len(times[done]) == 5
     assert times[done] == sorted(times[done])
     assert list(times) == [done]
+
+
+def test_the_picture_of_an_answer_serves_light_and_dark_pages(api: httpx.Client, done: str) -> None:
+    """One file for both; every baseline with its gains, and the verdict's words as its title and caption."""
+    answer = Answer.model_validate(api.get(f"/v1/studies/{done}/best").json())
+
+    drawn = picture(answer).decode()
+
+    assert "prefers-color-scheme:dark" in drawn
+    assert 'href="http' not in drawn
+    assert all(arm.name in drawn for arm in answer.evidence.arms if arm.role == "baseline")
+    assert f"<title>{escape(caption(answer))}</title>" in drawn
+    assert caption(answer).startswith(answer.sentences[0].text)
