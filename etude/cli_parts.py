@@ -34,7 +34,7 @@ def up(workers: int, as_json: bool) -> None:
     """
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
-    _end_on_signals()
+    end_on_signals()
     with Parts(settings, root) as parts:
         try:
             parts.start_all(workers)
@@ -60,7 +60,7 @@ def demo(trials: int, workers: int, as_json: bool) -> None:
     """Search a schedule on real data (handwritten digits), from submission to the answer."""
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
-    _end_on_signals()
+    end_on_signals()
     try:
         console = stderr_console() if as_json else None
         answer = show_demo(settings, root, trials=trials, workers=workers, console=console)
@@ -81,7 +81,7 @@ def worker(arguments: tuple[str, ...]) -> None:
     `--task my_package.tasks:MyTask` offers a task of your own; packages offer theirs as entry points of `etude.tasks`.
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """
-    _become("workers", *arguments)
+    become("workers", *arguments)
 
 
 @click.command(short_help="Bring the store's tables up to date, or check them.")
@@ -89,7 +89,7 @@ def worker(arguments: tuple[str, ...]) -> None:
 @json_option('Print {"up_to_date": true}.')
 def store(act: str, as_json: bool) -> None:
     """Bring the tables of ETUDE_DATABASE_URL up to date, or say whether they are (exit status 1: they are not)."""
-    _become("store", act, *["--json"] * as_json)
+    become("store", act, *["--json"] * as_json)
 
 
 @click.group(short_help="Look at a task of your own.")
@@ -109,10 +109,10 @@ def check_task(arguments: tuple[str, ...]) -> None:
 
     ARGUMENTS are those of `python -m workers.checking`: --params JSON, --device, --json.
     """
-    _become("workers.checking", *arguments)
+    become("workers.checking", *arguments)
 
 
-def _become(module: str, *arguments: str) -> None:
+def become(module: str, *arguments: str) -> None:
     """Run a module of the checkout in place of this process: signals and exit status are its own.
 
     Raises:
@@ -150,7 +150,7 @@ def _say_where(settings: PartsSettings, workers: int) -> None:
     click.echo("Ctrl-C stops everything and loses nothing.")
 
 
-def _end_on_signals() -> None:
+def end_on_signals() -> None:
     """Let SIGTERM and SIGHUP end the command as Ctrl-C does; after `nohup`, SIGHUP stays ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)

@@ -36,9 +36,12 @@ def wait_for_end(
     progress: bool,
     timeout: float | None,
     say_trial: SayTrial | None = None,
+    look: Callable[[], None] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> StudyView:
     """Follow the study until it has ended, and return its last state; `say_trial` words each trial that changes.
+
+    `look` is called at every look at the study; what it raises ends the waiting.
 
     Raises:
         TimeoutError: it has not ended within `timeout` seconds.
@@ -47,6 +50,7 @@ def wait_for_end(
     with progress_on(stderr_console(), progress) as display:
         watch = _Watch(client, name, display, give_up, sleep)
         for view in watch.views(say_trial):
+            look()
             display.show(view, watch.seconds_left(view))
             if view.state in ENDED:
                 return view

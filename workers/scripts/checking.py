@@ -16,7 +16,7 @@ from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric
 from search_spaces.work import Seeding
 
 from .command import Asked, flag_words
-from .measured import SeenOptimizer
+from .measured import SeenOptimizer, script_version
 from .report import ScriptReport, Value, sentences
 from .sample import sample_candidate
 from .training import ScriptTraining
@@ -229,6 +229,7 @@ def _report(spec: ScriptSpec, first: Pass, *, guessed: bool) -> ScriptReport:
         ranks=first.ranks,
         largest_lr=first.largest_lr or spec.initial_lr,
         own_lrs=first.own_lrs,
+        version=script_version(spec),
     )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from search_spaces.model import Message
 from search_spaces.problems import InvalidSpec
 from search_spaces.script_spec import ScriptSpec, read_script_spec
 
-from .measured import Measured, script_version
+from .measured import script_version
 
 KNOWN = "scripts"
 """Below the data directory: what was measured of each version of a script."""
@@ -32,25 +35,37 @@ def read_script_file(file: Path) -> ScriptSpec:
         raise InvalidSpec(f"{file} is neither YAML nor JSON: {error}", field="script") from error
     if not isinstance(fields, dict):
         raise InvalidSpec(f"{file} holds no script: fields such as name, command and metric are meant", field="script")
+    return in_directory(fields, file.absolute().parent)
+
+
+def in_directory(fields: Mapping[str, Any], place: Path) -> ScriptSpec:
+    """Read a script's fields; its directory is taken from `place`.
+
+    Raises:
+        InvalidSpec: a field is wrong, which it names.
+    """
     spec = read_script_spec(fields)
-    directory = (file.absolute().parent / spec.directory).resolve()
+    directory = (place / spec.directory).resolve()
     if not directory.is_dir():
         raise InvalidSpec(f"there is no directory {directory}", field="directory")
     return spec.model_copy(update={"directory": str(directory)})
 
 
-def remembered(spec: ScriptSpec, data_dir: Path) -> Measured | None:
-    """Return what was measured of this version of a script; None where nothing was."""
+Known = TypeVar("Known", bound=Message)
+
+
+def remembered(spec: ScriptSpec, data_dir: Path, model: type[Known]) -> Known | None:
+    """Return what was seen of this version of a script; None where nothing was."""
     file = _place(spec, data_dir)
-    return Measured.model_validate_json(file.read_bytes()) if file.is_file() else None
+    return model.model_validate_json(file.read_bytes()) if file.is_file() else None
 
 
-def remember(spec: ScriptSpec, measured: Measured, data_dir: Path) -> None:
-    """Keep what was measured of a version of a script; the file appears whole or not at all."""
+def remember(spec: ScriptSpec, seen: Message, data_dir: Path) -> None:
+    """Keep what was seen of a version of a script; the file appears whole or not at all."""
     file = _place(spec, data_dir)
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(measured.model_dump_json(indent=1), encoding="utf-8")
+    unfinished = file.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(seen.model_dump_json(indent=1), encoding="utf-8")
     unfinished.replace(file)
 
 

@@ -56,6 +56,13 @@ class ScriptReport(Message):
     seed: SeedMeans | None = None
     seeding: Seeding | None = None
 
+    version: str = ""
+    """Of the script as a task."""
+
+    def lines(self) -> list[str]:
+        """Return what a person reads."""
+        return [*self.words, "It can be searched." if self.fits else "It cannot be searched like this."]
+
     def measured(self) -> Measured:
         """Return what a worker needs of it."""
         return Measured(

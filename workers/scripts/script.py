@@ -92,7 +92,7 @@ def scripts_of(
         if spec.name in names:
             raise InvalidSpec(f"two tasks are named {spec.name}", field="task.name")
         names.add(spec.name)
-        measured = remembered(spec, data_dir)
+        measured = remembered(spec, data_dir, Measured)
         if measured is None:
             measured = look(spec)
             remember(spec, measured, data_dir)

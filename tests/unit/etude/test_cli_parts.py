@@ -33,7 +33,7 @@ class Interrupted:
 
 @pytest.fixture(autouse=True)
 def _own_signals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("etude.cli_parts._end_on_signals", lambda: None)
+    monkeypatch.setattr("etude.cli_parts.end_on_signals", lambda: None)
 
 
 def test_up_prints_one_document(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from search_spaces.script_spec import SeedMeans
 from tests.scripts import script_spec
 from workers.scripts.checking import Check, guessed_pattern, metric_name_of
 from workers.scripts.files import remember, remembered
+from workers.scripts.measured import Measured
 from workers.scripts.report import ScriptReport
 
 PRINTS = "for step in (50, 100): print(f'step={{step}} val_loss={{{value} + 1 / step}}')"
@@ -103,8 +104,8 @@ def test_what_was_measured_is_remembered_by_version(tmp_path: Path) -> None:
     """A script that has changed is looked at again."""
     spec = script_spec(tmp_path, ALIKE)
     report = look(tmp_path, ALIKE)
-    remember(spec, report.measured(), tmp_path)
+    remember(spec, report, tmp_path)
 
-    assert remembered(spec, tmp_path) == report.measured()
+    assert remembered(spec, tmp_path, Measured) == report.measured()
     (tmp_path / "train.py").write_text(f"{ALIKE}  # another")
-    assert remembered(spec, tmp_path) is None
+    assert remembered(spec, tmp_path, Measured) is None
