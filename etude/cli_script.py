@@ -15,7 +15,7 @@ import yaml
 
 from search_spaces.problems import InvalidSpec, Problem
 from search_spaces.results import Answer
-from search_spaces.script_spec import ScriptSpec, read_script_spec
+from search_spaces.script_spec import ScriptSpec, metric_name_of, read_script_spec
 
 from .checkout import NoCheckout, find_checkout
 from .cli_answer import show_answer
@@ -189,7 +189,7 @@ def _fields(command: tuple[str, ...], described: dict[str, Any]) -> dict[str, An
         "flags": described["flags"], "horizon_steps": described["horizon_steps"],
         "schedules": _kinds(described["schedules"]), "optimizers": _kinds(described["optimizers"]),
         "seed": {"flags": described["seed_flags"]} if described["seed_flags"] else None,
-        "metric_name": _metric_name(described["metric"]),
+        "metric_name": _metric_name(described),
     }  # fmt: skip
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -205,14 +205,10 @@ def _metric(described: dict[str, Any]) -> dict[str, Any]:
     return {"source": "stdout", "pattern": metric or NOTHING}
 
 
-def _metric_name(metric: str | None) -> str:
-    r"""Name a metric by what stands before the group of its pattern.
-
-    >>> _metric_name(r"val_loss=(\S+)"), _metric_name("val/loss"), _metric_name(r"(\S+)")
-    ('val_loss', 'val/loss', 'metric')
-    """
-    names = re.findall(r"[A-Za-z][\w./-]*", (metric or "").partition("(")[0].replace("\\S", "").replace("\\s", " "))
-    return names[-1] if names else "metric"
+def _metric_name(described: dict[str, Any]) -> str:
+    metric = described["metric"] or ""
+    of_file = any(described[option] for option in ("jsonl", "csv_file", "tensorboard"))
+    return metric if of_file else metric_name_of(metric)
 
 
 def _kinds(text: str | None) -> dict[str, str] | None:

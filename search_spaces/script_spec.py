@@ -285,6 +285,17 @@ def template_fields(text: str) -> set[str]:
         return set()
 
 
+def metric_name_of(pattern: str) -> str:
+    r"""Return how studies call the metric of a pattern: what stands before the group that holds the value.
+
+    >>> metric_name_of(r"val_loss=(\S+)"), metric_name_of(r"step (?P<step>\d+) loss: (?P<value>\S+)")
+    ('val_loss', 'loss')
+    """
+    before = pattern.partition("(?P<value>" if "(?P<value>" in pattern else "(")[0]
+    names = re.findall(r"[A-Za-z][\w./-]*", re.sub(r"\\.|\(.*?\)", " ", before))
+    return names[-1] if names else "metric"
+
+
 def _check_template(field: str, text: str, known: frozenset[str]) -> None:
     try:
         named = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +49,24 @@ def script_of(directory: Path, code: str = QUIET, **fields: Any) -> Script:
     script = Script(script_spec(directory, code, **fields), Measured(horizon_steps=STEPS), directory / "trials")
     script.version = "1"
     return script
+
+
+def until(reached: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait for what another process or thread does."""
+    give_up = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < give_up, "it was not reached"
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

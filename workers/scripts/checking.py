@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event
 
-from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric
+from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric, metric_name_of
 from search_spaces.work import Seeding
 
 from .command import Asked, flag_words
@@ -271,17 +271,6 @@ def guessed_pattern(text: str) -> str | None:
 
     name, sign = min(found, key=unlikeliness)
     return rf"{re.escape(name)}{sign}(\S+)" if f"{name}{sign} " not in text else rf"{re.escape(name)}{sign}\s*(\S+)"
-
-
-def metric_name_of(pattern: str) -> str:
-    r"""Return how studies call the metric of a pattern: what stands before its group.
-
-    >>> metric_name_of(r"val_loss=(\S+)"), metric_name_of(r"(\d+)")
-    ('val_loss', 'metric')
-    """
-    before = pattern.partition("(")[0].replace("\\", "")
-    names = re.findall(r"[A-Za-z][\w./-]*", before)
-    return names[-1] if names else "metric"
 
 
 def _faults(spec: ScriptSpec, first: Pass, *, guessed: bool, seconds: float) -> list[str]:

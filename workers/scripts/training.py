@@ -202,6 +202,8 @@ class ScriptTraining:
     def _misfit(self) -> str | None:
         """Say that an ended script has not made the updates of its horizon, with room for skipped ones."""
         made, horizon = self.updates, self._asked.horizon_steps
+        if self._spec.mode == "inject" and not self.record.updates:
+            return "no update was counted inside the script, so no learning rate was set: see docs/scripts.md"
         if horizon is None or abs(made - horizon) <= max(SLACK_STEPS, SLACK_SHARE * horizon):
             return None
         return f"horizon_mismatch: the script has made {made} updates, and the study's horizon is {horizon}"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from search_spaces.script_spec import SeedMeans
+from search_spaces.script_spec import SeedMeans, metric_name_of
 from tests.scripts import script_spec
-from workers.scripts.checking import Check, guessed_pattern, metric_name_of
+from workers.scripts.checking import Check, guessed_pattern
 from workers.scripts.files import remember, remembered
 from workers.scripts.measured import Measured
 from workers.scripts.report import ScriptReport

@@ -11,10 +11,9 @@ import pytest
 from search_spaces.candidate import Candidate
 from store import Store
 from store.studies import change_state
-from tests.scripts import script_of
+from tests.scripts import lives, script_of, until
 from tests.small_task import CANDIDATE
 from tests.studies import run_study
-from tests.unit.workers.test_script_process import lives, until
 from tests.wire import Wire, propose, trials
 from workers.loop import Worker
 from workers.scripts.script import Script

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.scripts import lives, until
 from workers.scripts.output import BoundedLog, Listener
 from workers.scripts.process import ScriptProcess
 
@@ -71,25 +71,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Heard]]:
     yield begin
     for one in started:
         one.close()
-
-
-def until(reached: Callable[[], bool], seconds: float = 20.0) -> None:
-    give_up = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < give_up, "it was not reached"
-        time.sleep(0.01)
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_script_that_ends_by_itself(start: Callable[..., Heard]) -> None:

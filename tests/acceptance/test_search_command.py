@@ -1,0 +1,112 @@
+"""`etude search`: one command from an unchanged script to the answer, and nothing left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.machine import ROOT
+from tests.scripts import FAST, until
+
+TRAIN = """
+import os, sys, time
+lr = float(sys.argv[sys.argv.index("--lr") + 1]) if "--lr" in sys.argv else 0.5
+seed = int(sys.argv[sys.argv.index("--seed") + 1])
+if os.path.exists("hold"):
+    open(f"{os.getpid()}.pid", "w").close()
+    time.sleep(600)
+for step in range(10, 101, 10):
+    loss = lr + 1 / step + 0.001 * (seed * 7919 % 100) / 100 + 0.0001 * (int(1000 * lr) % 7) * (seed % 3)
+    print(f"step={step} val_loss={loss:.6f}", flush=True)
+"""
+SCRIPT = {
+    "command": [*FAST, "train.py"],
+    "metric": {"source": "stdout", "pattern": r"step=(?P<step>\d+) val_loss=(?P<value>\S+)"},
+    "metric_name": "val_loss",
+    "mode": "flags",
+    "flags": "--lr {initial_lr} --optimizer {optimizer} --scheduler {schedule}",
+    "optimizers": {"sgd": "sgd"},
+    "schedules": {"constant": "constant", "cosine": "cosine"},
+    "initial_lr": 0.5,
+    "seed": {"flags": "--seed {seed}"},
+    "grace_seconds": 0.5,
+}
+"""Its own LR is far too high: whatever else is tried wins."""
+
+
+def started(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    (directory / "train.py").write_text(TRAIN)
+    (directory / "script.yaml").write_text(json.dumps(SCRIPT))
+    command = [sys.executable, "-m", "etude", "search", "--script", "script.yaml", *arguments]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
+    return subprocess.Popen(
+        command, cwd=directory, env=environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+    )  # fmt: skip
+
+
+def left_running(directory: Path) -> list[psutil.Process]:
+    """Whatever was started in or for a directory and still lives."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if str(directory) in words or process.info["cwd"] == str(directory):
+            found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Popen[str], str, str]:
+    """A search that was interrupted once, and then went on to its answer."""
+    directory = tmp_path_factory.mktemp("search")
+    arguments = ("--name", "mine", "--trials", "8", "--json")
+    with started(directory, *arguments) as first:
+        assert first.stderr is not None
+        for line in first.stderr:
+            if line.startswith("searching"):
+                break
+        (directory / "hold").touch()
+        until(lambda: bool(list(directory.glob("*.pid"))), seconds=120)
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+        interrupted = first.returncode
+    assert interrupted == 130
+    assert left_running(directory) == []
+    (directory / "hold").unlink()
+    with started(directory, *arguments) as second:
+        out, errors = second.communicate(timeout=200)
+    return directory, second, out, errors
+
+
+def test_the_command_goes_on_to_the_answer(searched: tuple[Path, subprocess.Popen[str], str, str]) -> None:
+    """Interrupted, its script ends with it; called again it goes on, and its budget is exact. 0 is a winner."""
+    directory, second, out, errors = searched
+
+    answer = json.loads(out)
+    assert "going on with mine" in errors
+    assert second.returncode == 0, errors
+    assert (answer["verdict"], answer["status"]) == ("winner", "final")
+    counts = answer["evidence"]["trials"]
+    assert sum(counts[state] for state in ("complete", "pruned", "failed", "stopped")) == 8
+    assert {arm["name"] for arm in answer["evidence"]["arms"] if arm["role"] == "baseline"} == {"current"}
+    assert left_running(directory) == []
+
+
+def test_called_again_it_says_what_is_there(searched: tuple[Path, subprocess.Popen[str], str, str]) -> None:
+    """A study that is done is not searched again: its answer is printed, with its exit status."""
+    directory, _, _, _ = searched
+
+    with started(directory, "--name", "mine", "--trials", "8") as again:
+        out, errors = again.communicate(timeout=100)
+
+    assert again.returncode == 0, errors
+    assert "mine is done already" in errors
+    assert "Change" in out

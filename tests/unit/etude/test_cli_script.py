@@ -1,0 +1,97 @@
+"""`etude check` and `etude search`: how a script is described, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from etude.checkout import NoCheckout
+from etude.cli import main
+
+
+def ran(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What `etude check` would become."""
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr("etude.cli_script.become", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+def described(calls: list[tuple[str, ...]]) -> dict[str, Any]:
+    (call,) = calls
+    spec: dict[str, Any] = json.loads(call[call.index("--spec") + 1])
+    return spec
+
+
+def test_a_command_is_described_by_flags(become: list[tuple[str, ...]]) -> None:
+    """What stands behind -- is the command, word by word, started where `etude` was."""
+    result = ran("check", "--metric", r"val_acc=(\S+)", "--maximize", "--", "python", "train.py", "--epochs", "3")
+
+    spec = described(become)
+    assert result.exit_code == 0, result.output
+    assert spec["command"] == ["python", "train.py", "--epochs", "3"]
+    assert (spec["metric_name"], spec["direction"], spec["mode"]) == ("val_acc", "maximize", "inject")
+    assert spec["directory"] == str(Path.cwd())
+    assert "--guess" not in become[0]
+
+
+def test_without_a_metric_it_is_looked_for(become: list[tuple[str, ...]]) -> None:
+    """`etude check -- COMMAND` needs nothing else."""
+    ran("check", "--json", "--", "python", "train.py")
+
+    assert "--guess" in become[0]
+    assert "--json" in become[0]
+
+
+def test_flags_and_files(become: list[tuple[str, ...]]) -> None:
+    """A template makes it mode flags; kinds may have other names; a metric may stand in a file."""
+    flags = "--lr {initial_lr} --s {schedule} --o {optimizer}"
+    ran(
+        "check", "--flags", flags, "--schedules", "cosine=cos,linear", "--optimizers", "sgd",
+        "--csv", "log.csv", "--metric", "val_loss", "--step-field", "step", "--", "python", "train.py",
+    )  # fmt: skip
+
+    spec = described(become)
+    assert (spec["mode"], spec["schedules"]) == ("flags", {"cosine": "cos", "linear": "linear"})
+    assert spec["metric"] == {"source": "csv", "path": "log.csv", "field": "val_loss", "step_field": "step"}
+    assert spec["metric_name"] == "val_loss"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--metric", "x=(.)"), "which script?"),
+        (("--metric", "loss", "--", "python"), "a group has to hold the value"),
+        (("--csv", "log.csv", "--", "python"), "which field of log.csv?"),
+        (("--flags", "--lr", "--", "python"), "{initial_lr} has to stand in it"),
+        (("--colour", "red", "--", "python"), "No such option"),
+    ],
+)
+def test_wrong_descriptions_are_refused(arguments: tuple[str, ...], words: str) -> None:
+    """The field, or what is missing, is named before anything starts."""
+    result = ran("search", *arguments)
+
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_without_a_checkout_it_says_what_to_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 5: neither service nor worker is here."""
+
+    def nowhere() -> Path:
+        raise NoCheckout("clone the repository")
+
+    monkeypatch.setattr("etude.cli_script.find_checkout", nowhere)
+
+    result = ran("search", "--metric", r"loss=(\S+)", "--", "python", "train.py")
+
+    assert result.exit_code == 5
+    assert "clone the repository" in result.output
