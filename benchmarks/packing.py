@@ -25,9 +25,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from etude.task import Split, Task
 from search_spaces.work import Packing
+from workers.machine import device_name
 from workers.packing.measure import MOST_ON_CPU, MOST_ON_GPU, packed, trial_of
 from workers.packing.pack import Pack
-from workers.packing.picks import device_name
 from workers.packing.ways import Way
 from workers.solo import Solo
 from workers.tasks import TASKS

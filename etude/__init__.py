@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .client import Client
     from .errors import ServiceUnreachable
+    from .saved import SavedAnswer, load
     from .studies import Study
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "Candidate",
     "Client",
     "Problem",
+    "SavedAnswer",
     "ServiceUnreachable",
     "Study",
     "StudySpec",
     "StudyView",
     "TrialView",
+    "load",
 ]
 
 _HOMES = {
@@ -36,11 +39,13 @@ _HOMES = {
     "Candidate": "search_spaces.candidate",
     "Client": "etude.client",
     "Problem": "search_spaces.problems",
+    "SavedAnswer": "etude.saved",
     "ServiceUnreachable": "etude.errors",
     "Study": "etude.studies",
     "StudySpec": "search_spaces.study",
     "StudyView": "search_spaces.results",
     "TrialView": "search_spaces.results",
+    "load": "etude.saved",
 }
 
 

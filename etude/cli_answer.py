@@ -25,14 +25,25 @@ updates = click.option(
 )
 
 
-@click.command(short_help="Print a study's answer.")
+@click.command(short_help="Print a study's answer, or keep it in a file.")
 @study_name
+@out_file
 @json_option()
 @click.pass_obj
-def best(url: str | None, name: str, as_json: bool) -> None:
-    """Print the answer of the study NAME, or as much of it as there is."""
+def best(url: str | None, name: str, output: Path | None, as_json: bool) -> None:
+    """Print the answer of the study NAME, or as much of it as there is.
+
+    With -o it is kept as a document with evidence, provenance and a checksum, which `etude.load` reads.
+
+    \b
+    etude best mine -o best.json
+    """
     with Client(url) as client:
-        show_answer(client, client.best(name), as_json)
+        answer = client.best(name)
+        if output is None:
+            show_answer(client, answer, as_json)
+        else:
+            click.echo(f"written to {answer.save(output)}", err=True)
 
 
 def show_answer(client: Client, answer: Answer, as_json: bool) -> None:

@@ -33,13 +33,14 @@ if TYPE_CHECKING:
     from search_spaces.history import HistoryItem, HistoryView, PastTrial
     from search_spaces.insight import Insight
     from search_spaces.plan import StudyPlan
-    from search_spaces.results import Answer, StudyState, StudyView, TrialState, TrialView, WorkerView
+    from search_spaces.results import StudyState, StudyView, TrialState, TrialView, WorkerView
     from search_spaces.study import StudySpec
     from search_spaces.work import ClaimAnswer, Purpose
 
     from .events import Event, Follower
     from .plots import Drawn
     from .recurrences import Recurrences
+    from .saved import KeepableAnswer
     from .work import HttpVerbs
 
     Spec = StudySpec | Mapping[str, Any]
@@ -146,11 +147,11 @@ class Client:
     view = get
     """The name of `get` in 0.1."""
 
-    def best(self, name: str) -> Answer:
-        """Return the answer, or as much of it as there is."""
-        from search_spaces.results import Answer
+    def best(self, name: str) -> KeepableAnswer:
+        """Return the answer, or as much of it as there is; its `save` keeps it in a file that `etude.load` reads."""
+        from .saved import KeepableAnswer
 
-        return Answer.model_validate(self._http.call("GET", _path(name, "best")).json())
+        return KeepableAnswer.model_validate(self._http.call("GET", _path(name, "best")).json())
 
     def importance(self, name: str) -> Insight:
         """Return what the search has taught: importance, families, the metric against the LR, what was pruned."""
@@ -215,7 +216,7 @@ class Client:
 
         return Follower(self._http, name, position=position)
 
-    def wait(self, name: str, *, progress: bool = True, timeout: float | None = None) -> Answer:
+    def wait(self, name: str, *, progress: bool = True, timeout: float | None = None) -> KeepableAnswer:
         """Wait until the study has ended (done, stopped or failed) and return its answer.
 
         With `progress` a live bar is drawn in a terminal and in a notebook, else plain lines, both on stderr: trials

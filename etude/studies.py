@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
     from search_spaces.export import Framework
     from search_spaces.insight import Insight
-    from search_spaces.results import Answer, StudyView, TrialState, TrialView
+    from search_spaces.results import StudyView, TrialState, TrialView
     from search_spaces.work import Purpose
 
     from .ask import LeasedTrials
     from .client import Client
     from .events import Event
     from .pages import TrialPages
+    from .saved import KeepableAnswer
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Study:
         """Return the study as it is now: state, budget, counts, best search score."""
         return self.client.get(self.name)
 
-    def best(self) -> Answer:
+    def best(self) -> KeepableAnswer:
         """Return the answer, or as much of it as there is."""
         return self.client.best(self.name)
 
@@ -91,7 +92,7 @@ class Study:
             self.client, self.name, limit=limit, worker=worker, catch=catch, patience_seconds=patience_seconds
         )
 
-    def wait(self, *, progress: bool = True, timeout: float | None = None) -> Answer:
+    def wait(self, *, progress: bool = True, timeout: float | None = None) -> KeepableAnswer:
         """Wait until the study has ended; see `Client.wait`."""
         return self.client.wait(self.name, progress=progress, timeout=timeout)
 

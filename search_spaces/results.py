@@ -10,7 +10,7 @@ from pydantic import Field
 from .candidate import Candidate
 from .model import Message, Number
 from .study import StudySpec
-from .work import Announcement, Arithmetic, Purpose, Report
+from .work import Announcement, Arithmetic, Machine, Purpose, Report
 
 StudyState = Literal["queued", "running", "paused", "confirming", "confirming_paused", "done", "stopped", "failed"]
 TrialState = Literal["proposed", "leased", "complete", "pruned", "failed", "stopped"]
@@ -303,6 +303,25 @@ class Compute(Message):
     """After the verdict: ladder, steps saved, and the evaluation on the test split."""
 
 
+class TrainedOn(Machine):
+    """A kind of machine, and how much of a study it trained."""
+
+    devices: list[str] = []
+    trainings: int = 0
+    """Complete trials of the search and of what followed it."""
+
+
+class Provenance(Message):
+    """What an answer was made from and with."""
+
+    spec: StudySpec
+    """The study as submitted; its seed is that of the search."""
+    versions: dict[str, str] = {}
+    """Of the service that computed the answer: etude, optuna, python."""
+    machines: list[TrainedOn] = []
+    """What the workers that trained it said of themselves; empty before the end."""
+
+
 class Answer(Message):
     """`GET /v1/studies/{name}/best`: the answer, or as much of it as there is."""
 
@@ -323,4 +342,6 @@ class Answer(Message):
     seeds: list[int] = []
     evidence: Evidence = Evidence()
     compute: Compute = Compute()
+    provenance: Provenance | None = None
+    """null in answers of an older service."""
     links: dict[str, str] = {}

@@ -279,10 +279,22 @@ class OfferedTask(Message):
     """Where the task is somebody's training script."""
 
 
+class Machine(Message):
+    """What a worker trains on, and with which software."""
+
+    hardware: str = ""
+    """A GPU's name, else the processor's with the instructions that are used."""
+    platform: str = ""
+    """Operating system and architecture."""
+    versions: dict[str, str] = {}
+    """Of python, etude and torch."""
+
+
 class Announcement(Message):
     """What a worker says of itself, at start and as its heartbeat."""
 
     devices: list[str] = ["cpu"]
+    machine: Machine | None = None
     slots: Annotated[int, Field(ge=1, le=1024)] = 1
     tasks: list[OfferedTask] = []
 

@@ -20,6 +20,8 @@ from search_spaces.results import (
 from store import Store
 from store.study_views import answer_or_standing
 
+from .provenance import provenance_of
+
 
 def known_answer(store: Store, name: str) -> Answer:
     """Return the stored answer of a study, else what is known before there is one.
@@ -51,6 +53,7 @@ def interim_answer(view: StudyView, best: Candidate | None, confirmation_seconds
         task=task_of(view),
         evidence=Evidence(trials=view.counts),
         compute=Compute(search=view.budget.used_worker_seconds, confirmation=confirmation_seconds),
+        provenance=provenance_of(view.spec, []),
         links=links_of(view.name),
     )
 
@@ -98,4 +101,5 @@ def links_of(name: str) -> dict[str, str]:
         "curve": f"{base}/best/curve",
         "curve_svg": f"{base}/best/curve.svg",
         "curve_csv": f"{base}/best/curve.csv",
+        "artefact": f"{base}/best/artefact",
     }

@@ -11,6 +11,7 @@ from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.study import EXTERNAL_TASK
 from store import Store
 from store.history import first_wishes, learned
+from store.origins import trained_on
 from store.proposals import Past, history, propose, queue, recent_history, taken_places
 from store.states import ENDED_TRIAL, OPEN_TRIAL
 from store.studies import LiveStudy, begin_confirmation, conclude, fail, get_study, start
@@ -26,6 +27,7 @@ from .confirmation import (
 )
 from .extras import extras_of, proposals_of
 from .opponents import opponents_of
+from .provenance import provenance_of
 from .sampling import BEST_KEPT, LATEST_KEPT, STARTUP_TRIALS
 from .search import Search, next_proposals
 from .submission import offer_of, resolve
@@ -227,7 +229,8 @@ def _confirm(store: Store, study: LiveStudy) -> bool:
     extras = extras_of(confirmed, _seconds_left(store, study))
     if extras.wanted:
         return propose(store, study.study_id, proposals_of(confirmed, extras.wanted)) > 0
-    answer = answer_of(confirmed, extras)
+    provenance = provenance_of(study.spec, trained_on(store, study.study_id))
+    answer = answer_of(confirmed, extras).model_copy(update={"provenance": provenance})
     conclude(store, study.name, answer)
     log.info("study %s is done: %s", study.name, answer.verdict)
     return True

@@ -232,6 +232,7 @@ workers = Table(
     Column("devices", Json, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("tasks", Json, nullable=False),
+    Column("machine", Json, comment="what it trains on and with, as it says"),
     Column("started_at", Double, nullable=False),
     Column("heartbeat_at", Double, nullable=False),
 )

@@ -30,6 +30,7 @@ def announce(store: Store, worker: str, announcement: Announcement) -> None:
             "devices": body["devices"],
             "slots": body["slots"],
             "tasks": body["tasks"],
+            "machine": body["machine"],
             "started_at": now,
             "heartbeat_at": now,
         }
@@ -69,6 +70,7 @@ def _view(row: Row[Any], now: float, leased: int) -> WorkerView:
         devices=row.devices,
         slots=row.slots,
         tasks=row.tasks,
+        machine=row.machine,
         last_heartbeat=datetime.fromtimestamp(row.heartbeat_at, UTC),
         live=now - row.heartbeat_at <= LIVE_SECONDS,
         leased=leased,

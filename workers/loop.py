@@ -17,6 +17,7 @@ from .engine import Attempt
 from .hand import Hand
 from .link import Link
 from .log import bind
+from .machine import this_machine
 from .periodic import repeating
 from .saving import Saving
 from .scripts.script import Script
@@ -52,6 +53,7 @@ class Worker:
         self.timing = timing or Timing()
         self.stop = stop or Stop(self.timing.grace)
         self._device = device
+        self._machine = this_machine(device)
         self._log = bind(__name__, worker=name)
         self._link = Link(verbs, name)
         scripts = scripts or {}
@@ -94,7 +96,7 @@ class Worker:
     def _announced(self) -> Announcement:
         tasks = [offered.model_copy(update={"packing": self._packings[offered.name]}) for offered in self._offers]
         slots = max((packing.size for packing in self._packings.values()), default=1)
-        return Announcement(devices=[self._device], slots=slots, tasks=tasks)
+        return Announcement(devices=[self._device], machine=self._machine, slots=slots, tasks=tasks)
 
     def _say_hello(self) -> None:
         pauses = Backoff(self.timing.first_retry, self.timing.longest_retry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from search_spaces.artefact import Artefact, artefact_of, as_text
 from search_spaces.model import Message
 from search_spaces.problems import Conflict, HorizonTooShort
 from search_spaces.results import Answer, StudyView, TrialView
@@ -49,6 +50,16 @@ def _confirmation(store: Store, view: StudyView) -> list[TrialView]:
             if cursor is None:
                 break
     return found
+
+
+@router.get("/artefact", response_class=Response, responses={200: {"model": Artefact}})
+def show_artefact(name: deps.StudyName, store: deps.StoreOf) -> Response:
+    """Give the answer as a document to keep, with evidence, provenance and a checksum; `etude.load` reads it."""
+    answer = known_answer(store, name)
+    if answer.candidate is None:
+        raise Conflict(f"nothing of {name} is complete yet, so there is no answer to keep")
+    headers = {"Content-Disposition": f'attachment; filename="{name}.best.json"'}
+    return Response(as_text(artefact_of(answer)), media_type="application/json", headers=headers)
 
 
 @router.get("/curve")

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import platform
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from etude.task import Task, task_version
 
+from ..machine import device_name
 from .ways import Way
 
 log = logging.getLogger(__name__)
@@ -100,14 +100,3 @@ def measured_for(task: Task, most: int | None, *, compiles: bool) -> dict[str, s
         "compiles": str(compiles),
         "measured by": str(MEASURED_BY),
     }
-
-
-def device_name(device: str) -> str:
-    """Return what a device is called: a GPU's name, else the processor's with the instructions that torch uses."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text(encoding="utf-8").splitlines() if about.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
