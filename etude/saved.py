@@ -39,6 +39,12 @@ class KeepableAnswer(Answer):
         place.write_text(as_text(artefact_of(self)), encoding="utf-8")
         return place
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether it is the same answer, by whichever of the two classes it is held."""
+        return isinstance(other, Answer) and self.model_dump() == other.model_dump()
+
+    __hash__ = Answer.__hash__
+
 
 @dataclass(frozen=True)
 class SavedAnswer:
