@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from search_spaces.describe import describe
@@ -10,6 +11,7 @@ from search_spaces.schedules.base import percent
 from search_spaces.study import Direction
 
 from .confirmed import Confirmed
+from .opponents import CURRENT
 
 NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
 SHORT = ("standing", "advice", "candidate", "difference", "horizon", "cost")
@@ -46,20 +48,26 @@ def _advice(confirmed: Confirmed) -> str:
     judged = confirmed.judged
     against = judged.best_baseline
     if judged.finalist is None:
-        return f"Keep {against}: the search put nothing better forward." if against else NOTHING_CONFIRMED
+        return f"Keep {_called(against)}: the search put nothing better forward." if against else NOTHING_CONFIRMED
     if against is None:
         return "A candidate was confirmed, but there was no baseline to compare it with."
     if judged.verdict == "winner":
-        return f"Change: the search found what does better than {against}."
+        return f"Change: the search found what does better than {_called(against)}."
     if judged.verdict == "undecided" and confirmed.is_ahead:
-        return f"Change only if it costs nothing: the search's finalist was not shown to be better than {against}."
-    return f"Keep {against}: {_why_keep(confirmed)}."
+        known = _called(against)
+        return f"Change only if it costs nothing: the search's finalist was not shown to be better than {known}."
+    return f"Keep {_called(against)}: {_why_keep(confirmed)}."
+
+
+def _called(name: str) -> str:
+    """Call a baseline as its owner does."""
+    return "yours" if name == CURRENT else name
 
 
 def _why_keep(confirmed: Confirmed) -> str:
     judged = confirmed.judged
     most = judged.difference.interval[1] if judged.difference is not None else None
-    if judged.verdict != "no_winner" or most is None or most <= 0:
+    if judged.verdict != "no_winner" or most is None or not 0 < most < math.inf:
         return "the search's finalist did not do better"
     return f"any gain in {confirmed.search.resolved.metric} is below {most:.2g} at this budget"
 
@@ -70,7 +78,8 @@ def _candidate(confirmed: Confirmed) -> str:
     words = describe(confirmed.arms[confirmed.chosen].candidate)
     if confirmed.chosen == confirmed.judged.finalist:
         return f"{'Train with' if confirmed.judged.verdict == 'winner' else 'The finalist is'} {words}."
-    return f"{confirmed.chosen[:1].upper()}{confirmed.chosen[1:]} is {words}."
+    name = _called(confirmed.chosen)
+    return f"{name[:1].upper()}{name[1:]} is {words}."
 
 
 # What was shown
@@ -82,12 +91,16 @@ def _difference(confirmed: Confirmed) -> str:
     if difference is None or judged.finalist is None:
         return " ".join(f"{note[:1].upper()}{note[1:]}." for note in judged.notes)
     text = (
-        f"{_subject(confirmed)} {resolved.metric} is {compared(difference, resolved.direction)} than that of "
-        f"{difference.against}, on {difference.n} fresh seeds"
+        f"{_subject(confirmed)} {resolved.metric} is {compared(difference, resolved.direction)} than "
+        f"{_whose(difference.against)}, on {difference.n} fresh seeds"
     )
     if judged.verdict == "undecided" and judged.detectable_gain is not None:
-        return f"{text}; a gain below {judged.detectable_gain:.3g} would not have been seen."
+        return f"{text}; only a gain of {judged.detectable_gain:.3g} or more would most likely have been seen."
     return f"{text}."
+
+
+def _whose(name: str) -> str:
+    return "yours" if name == CURRENT else f"that of {name}"
 
 
 def _subject(confirmed: Confirmed) -> str:
@@ -102,6 +115,8 @@ def compared(difference: Difference, direction: Direction) -> str:
     """Say the difference in the metric's unit: '0.031 lower (95 % interval: 0.012 to 0.05 lower)'."""
     better, worse = ("lower", "higher") if direction == "minimize" else ("higher", "lower")
     low, high = difference.interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{abs(difference.gain):.3g} {better if difference.gain >= 0 else worse} (its spread is not known)"
     size = f"{abs(difference.gain):.3g} {better if difference.gain >= 0 else worse}"
     if low >= 0:
         return f"{size} (95 % interval: {low:.3g} to {high:.3g} {better})"

@@ -124,7 +124,7 @@ def test_where_the_baseline_is_better_it_is_kept() -> None:
 
 
 def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None:
-    """The finalist is named, hardly advised, and the smallest gain that would have been seen is said."""
+    """The finalist is named, hardly advised, and the gain that would most likely have been seen is said."""
     search, plan, past = concluded(1.9999, 2.0)
 
     answer = conclude_study(search, view("confirming"), plan, past)
@@ -132,7 +132,7 @@ def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None
     assert (answer.verdict, answer.candidate) == ("undecided", plan.arms[0].candidate)
     assert answer.sentence.startswith("Change only if it costs nothing: the search's finalist was not shown to be")
     assert f"The finalist is {answer.candidate_text}." in answer.sentence
-    assert "would not have been seen" in answer.sentence
+    assert "would most likely have been seen" in answer.sentence
 
 
 def test_an_undecided_answer_that_is_behind_keeps_the_baseline() -> None:
