@@ -70,3 +70,37 @@ def lives(pid: int) -> bool:
         return stat.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+LINE = """
+import sys
+import torch
+
+torch.manual_seed(0)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=50, gamma=0.1)
+x = torch.randn(64, 4)
+for step in range(1, 101):
+    optimizer.zero_grad()
+    loss = ((model(x) - x.sum(1, keepdim=True)) ** 2).mean()
+    loss.backward()
+    optimizer.step()
+    scheduler.step()
+    if step % 10 == 0:
+        print(f"epoch {step // 10}: val_loss={loss.item():.6f}", flush=True)
+"""
+"""A training by torch with a scheduler of its own; what it prints says nothing of updates."""
+
+
+def torch_script(directory: Path, code: str = LINE, **fields: Any) -> Script:
+    """That training as the task of `tests.studies.OFFER`, in the mode inject."""
+    inject = {"mode": "inject", "flags": "", "schedules": None, "optimizers": None, "command": [sys.executable]}
+    inject |= {"metric": {"source": "stdout", "pattern": r"val_loss=(\S+)"}} | fields
+    file = str(directory / "train.py")
+    inject["command"] = [*inject["command"], file]
+    spec = script_spec(directory, code, **inject)
+    measured = Measured(horizon_steps=STEPS, largest_lr=0.05, own_lrs=[[0.05]])
+    script = Script(spec, measured, directory / "trials")
+    script.version = "1"
+    return script
