@@ -168,8 +168,11 @@ def known_noise(spec: StudySpec, resolved: ResolvedStudy, answers: Sequence[Answ
 def planned_detection(
     trainings: PlannedTrainings, opponents: Opponents, spec: StudySpec, noise: SeedNoise | None
 ) -> PlannedDetection | None:
-    """Say the smallest gain that the confirmation shows with a chance of 80 %; None where the noise is not known."""
-    if noise is None or not opponents.names:
+    """Say the smallest gain that the confirmation shows with a chance of 80 %; None where the noise is not known.
+
+    A confirmation on one seed, of a training that repeats itself exactly, shows nothing of the kind.
+    """
+    if noise is None or not opponents.names or trainings.seeds < 2:
         return None
     arms = (spec.confirmation.top, len(opponents.names))
     gain = detectable_gain(arms=arms, seeds=trainings.seeds, noise=noise.deviation, correlation=noise.correlation)
