@@ -273,8 +273,10 @@ class Evidence(Message):
     """What each part of the winner gains; null without a winner, and where `confirmation.extras` is false."""
     steps_saved: StepsSaved | None = None
     """null without a winner, and where `confirmation.extras` is false."""
-    test: list[ScoreOnTest] = []
-    """Of the chosen candidate, then of the best baseline where that is another; empty without a test split."""
+    test: dict[str, Number] = {}
+    """The test split's scores of the chosen candidate, by full name; empty without a test split."""
+    test_scores: list[ScoreOnTest] = []
+    """Of the chosen candidate, then of the best baseline where that is another."""
     optimum: Optimum | None = None
     """Only of tasks that know it."""
     false_prune_rate: float | None = None

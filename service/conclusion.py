@@ -67,7 +67,8 @@ def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
         at_edge=_at_edge(confirmed),
         ladder=extras.ladder,
         steps_saved=extras.steps_saved,
-        test=extras.test,
+        test=next((score.metrics for score in extras.test if score.arm == confirmed.chosen), {}),
+        test_scores=extras.test,
         optimum=optimum_of(confirmed),
         notes=[*confirmed.plan.notes, *untuned, *judged.notes, *extras.notes],
     )

@@ -78,7 +78,7 @@ def test_a_study_ends_with_exactly_its_budget_and_an_answer(store_url: str) -> N
     assert answer.verdict in ("winner", "no_winner", "undecided")
     assert len(answer.seeds) == 3
     assert {arm.n for arm in answer.evidence.arms} == {3}
-    assert {name for score in answer.evidence.test for name in score.metrics} == {"test_loss"}
+    assert {name for score in answer.evidence.test_scores for name in score.metrics} == {"test_loss"}
     storage.engine.dispose()
     store.close()
 
@@ -160,7 +160,7 @@ def test_a_coordinator_that_is_replaced_at_any_moment_changes_nothing(store: Sto
     view, answer = get_study(store, "mine"), stored_answer(store, "mine")
     assert (state, view.counts.ended) == ("done", 24)
     assert answer is not None
-    assert view.confirmation.complete == 3 * len(answer.evidence.arms) + len(answer.evidence.test)
+    assert view.confirmation.complete == 3 * len(answer.evidence.arms) + len(answer.evidence.test_scores)
 
 
 def test_two_coordinators_on_one_study_propose_it_once(store: Store) -> None:

@@ -154,8 +154,8 @@ def test_the_test_split_is_evaluated_once_for_each_of_two(confirmed: tuple[Store
 
     best = answer.evidence.difference.against if answer.evidence.difference else ""
     rows = list_trials(store, "mine", purpose="confirmation", limit=500).items
-    assert [score.arm for score in answer.evidence.test] == ["candidate-1", best]
-    assert all(score.metrics.keys() == {"test_loss"} for score in answer.evidence.test)
+    assert [score.arm for score in answer.evidence.test_scores] == ["candidate-1", best]
+    assert all(score.metrics.keys() == {"test_loss"} for score in answer.evidence.test_scores)
     assert sum(row.origin.startswith("test:") for row in rows) == 2
 
 
@@ -177,7 +177,7 @@ def test_extras_can_be_left_out(store: Store) -> None:
     assert answer.verdict == "winner"
     assert (answer.evidence.ladder, answer.evidence.steps_saved) == (None, None)
     assert any("confirmation.extras is false" in note for note in answer.evidence.notes)
-    assert len(answer.evidence.test) == 2
+    assert len(answer.evidence.test_scores) == 2
 
 
 def test_what_would_cost_more_than_the_confirmation_is_left_out(store: Store) -> None:
@@ -204,7 +204,7 @@ def test_a_space_of_bad_candidates_ends_without_a_winner(store: Store) -> None:
     assert (answer.verdict, answer.candidate) == ("no_winner", BASELINES["adamw-warmup-cosine"].with_lr(3))
     assert answer.sentence.startswith("Keep adamw-warmup-cosine")
     assert (answer.evidence.ladder, answer.evidence.steps_saved) == (None, None)
-    assert [score.arm for score in answer.evidence.test] == ["adamw-warmup-cosine"]
+    assert [score.arm for score in answer.evidence.test_scores] == ["adamw-warmup-cosine"]
 
 
 def told(answer: Answer) -> dict[str, object]:

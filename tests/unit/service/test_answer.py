@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search_spaces.baselines import BASELINES
-from search_spaces.results import BestTrial, BudgetUse, Counts, StudyView
+from search_spaces.results import Answer, BestTrial, BudgetUse, Counts, StudyView
 from service.answer import interim_answer
 from service.conclusion import conclude_study, confirmed_study
 from service.confirmation import Plan, confirmation_proposals, plan_confirmation
@@ -104,8 +104,8 @@ def test_a_winner_is_advised_with_its_difference_seeds_horizon_and_cost() -> Non
                   "the confirmation 30 s and what followed it 4.0 s"):  # fmt: skip
         assert words in answer.sentence
     assert answer.evidence.finalist == "candidate-1"
-    assert [score.arm for score in answer.evidence.test] == ["candidate-1", "sgd-cosine"]
-    assert answer.evidence.test[0].metrics == {"test_loss": 7.0}
+    assert [score.arm for score in answer.evidence.test_scores] == ["candidate-1", "sgd-cosine"]
+    assert answer.evidence.test_scores[0].metrics == answer.evidence.test == {"test_loss": 7.0}
     assert "0.123" not in answer.model_dump_json(exclude={"evidence": {"arms"}})
 
 
@@ -120,7 +120,7 @@ def test_where_the_baseline_is_better_it_is_kept() -> None:
     assert answer.sentence.startswith("Keep sgd-cosine: the search's finalist did not do better. Sgd-cosine is SGD")
     assert "; its loss is 1 higher" in answer.sentence
     assert answer.evidence.finalist == "candidate-1"
-    assert [score.arm for score in answer.evidence.test] == ["sgd-cosine"]
+    assert [score.arm for score in answer.evidence.test_scores] == ["sgd-cosine"]
 
 
 def test_an_undecided_answer_that_is_ahead_says_that_nothing_was_shown() -> None:
@@ -187,3 +187,19 @@ def test_a_confirmation_of_which_nothing_ended_well_has_no_candidate() -> None:
 
     assert (answer.verdict, answer.candidate) == ("undecided", None)
     assert answer.sentence.startswith("Nothing could be confirmed")
+
+
+def test_an_answer_stored_by_an_older_version_opens() -> None:
+    """Fields that came later have their defaults; the test split's scores are where they were."""
+    search, plan, past = concluded(1.0, 2.0)
+    stored = conclude_study(search, view("confirming"), plan, past).model_dump(mode="json")
+    for later in ("ladder", "steps_saved", "test_scores", "optimum", "min_gain"):
+        del stored["evidence"][later]
+    for later in ("confidence", "level", "method", "method_version"):
+        del stored["evidence"]["difference"][later]
+    del stored["sentences"], stored["compute"]["extras"]
+
+    opened = Answer.model_validate(stored)
+
+    assert opened.evidence.test == {"test_loss": 7.0}
+    assert (opened.sentences, opened.evidence.test_scores) == ([], [])
