@@ -22,8 +22,9 @@ from etude.settings import PartsSettings, default_url
 from search_spaces.problems import Problem
 from search_spaces.results import Answer
 from service.curves import lr_curve
+from service.pages.arm_figures import draw_rows, gain_rows
+from service.pages.curve_figures import Line, draw_learning_rates
 from service.pages.drawing import INK, new_figure, series_colour, standing_svg
-from service.pages.figures import Line, draw_learning_rates, draw_rows, gain_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / "docs" / "images" / "answer.svg"
@@ -92,9 +93,8 @@ def picture(answer: Answer) -> bytes:
     figure, (left, right) = new_figure(10.0, 3.6, columns=2)
     draw_learning_rates(left, _lines(answer, places))
     direction = answer.metric.direction if answer.metric else "minimize"
-    right.axvline(0, color=INK, linewidth=1)
-    draw_rows(right, gain_rows(answer.evidence, places, direction))
-    right.set_xlabel(f"gain in {_metric(answer)}, a dot a seed: better to the right")
+    draw_rows(right, gain_rows(answer.evidence, places, direction), zero=True)
+    right.set_xlabel(f"gain in {_metric(answer)}, better to the right")
     for name, place in places.items():
         left.plot([], [], color=series_colour(place), linewidth=2.8 if place == 0 else 1.5, label=_label(answer, name))
     left.legend(frameon=False, labelcolor=INK, fontsize=9, loc="lower left")

@@ -23,17 +23,10 @@ from store.trials import list_trials
 
 from ..curves import Floats, followed_curve, lr_curve
 from ..looking import ENDED_STUDY
-from .figures import (
-    Bundle,
-    Dot,
-    Figure,
-    Line,
-    arms_figure,
-    gains_figure,
-    learning_figure,
-    lr_figure,
-    sensitivity_figure,
-)
+from .arm_figures import arms_figure, gains_figure
+from .curve_figures import Bundle, Line, learning_figure, lr_figure
+from .figures import Figure
+from .search_figures import Dot, sensitivity_figure
 
 FRAMEWORKS: tuple[Framework, ...] = ("pytorch", "lightning", "transformers", "optax", "keras")
 MOST_CONFIRMED = 500
@@ -161,7 +154,7 @@ def report_of(store: Store, view: StudyView, answer: Answer, insight: Insight | 
         search_figures=[] if sensitivity is None else [sensitivity],
         code=_code(answer, direction),
         training=_open_trials(past, confirmed),
-        pruned=_pruned(view, past) if insight is None else [PrunedAt(at.rung, at.pruned) for at in insight.pruned],
+        pruned=_pruned(past) if insight is None else _pruned_in(insight),
         insight=insight,
     )
 
@@ -329,7 +322,11 @@ def _open_trials(past: Sequence[Past], confirmed: Sequence[TrialView]) -> list[O
     return [*searching, *confirming]
 
 
-def _pruned(view: StudyView, past: Sequence[Past]) -> list[PrunedAt]:
+def _pruned(past: Sequence[Past]) -> list[PrunedAt]:
     """Count the pruned trials by the last rung that they reached, of the trials that are drawn."""
     rungs = Counter(max(trial.rungs, default=trial.steps_done) for trial in past if trial.state == "pruned")
-    return [PrunedAt(rung, rungs[rung]) for rung in sorted(rungs)] if view.counts.pruned else []
+    return [PrunedAt(rung, rungs[rung]) for rung in sorted(rungs)]
+
+
+def _pruned_in(insight: Insight) -> list[PrunedAt]:
+    return [PrunedAt(at.rung, at.pruned) for at in insight.pruned if at.pruned]

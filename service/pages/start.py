@@ -12,7 +12,7 @@ from store import Store
 from store.drawn import claim_times
 from store.workers import offers
 
-from .figures import sparkline
+from .search_figures import sparkline
 
 
 @dataclass(frozen=True)

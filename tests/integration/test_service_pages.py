@@ -81,6 +81,8 @@ def test_a_report_of_a_finished_study_has_verdict_curves_evidence_and_code(api: 
     assert {"lr-title", "learning-title", "arms-title", "gains-by-seed-title", "sensitivity-title"} <= set(
         re.findall(r'<title id="([^"]+)"', page)
     )
+    numbers = re.findall(r'<details id="numbers-([^"]+)">', page)
+    assert numbers == ["lr", "learning", "gains-by-seed"]
     assert "<h3>Families</h3>" in page
     assert "<h3>Importance</h3>" in page
     assert 'data-live="false"' in page
