@@ -7,7 +7,7 @@
 3. The winner is trained redrawn at that horizon, on every seed of the confirmation, and compared with the reference at
    T: a saving is claimed where a loss of half a standard deviation of the seed noise is ruled out.
 4. The winner's own horizons tell more closely where its loss equals its gain: there it is trained and tested again, at
-   most three times in all. The shortest horizon that passed is claimed. At most two tests can claim wrongly, so each is
+   most four times in all. The shortest horizon that passed is claimed. At most two tests can claim wrongly, so each is
    held to half of 5 %.
 
 No curve is cut: every training's schedule is drawn for its own horizon.
@@ -39,10 +39,12 @@ PILOT_TRUST = 0.75
 """Of the gain: so much may be lost by what the reference says, whose horizons cost it otherwise than the winner."""
 LEVEL = 0.025
 """One-sided, of each test."""
-MOST_TESTS, MOST_FAILED = 3, 2
+MOST_TESTS, MOST_FAILED = 4, 2
 """After two tests that failed there is none: so at most two can claim wrongly, together with a chance of 5 %."""
-LEAST_CHANGE = 0.02
-"""Of a horizon: what is closer to one that was tested, or to T, is not worth another test, or a claim."""
+LEAST_SAVING = 0.02
+"""Of T: less is not worth a claim."""
+LEAST_CHANGE = 0.01
+"""Of a horizon: what is closer to one that was tested is not worth another test."""
 SHORTEST = 0.25
 """Of T: nothing shorter is tried."""
 POWER_QUANTILE = 0.84
@@ -110,7 +112,7 @@ def save_steps(confirmed: Confirmed, trainings: Trainings) -> Plan[StepsSaved]:
     if isinstance(losses, str):
         return _none(losses, question)
     read = read_horizon(losses | {question.horizon: 0.0}, PILOT_TRUST * gain.gain - cushion(gain, question.margin))
-    if read is None or read > (1 - LEAST_CHANGE) * question.horizon:
+    if read is None or read > (1 - LEAST_SAVING) * question.horizon:
         return _none("the gain is too small beside the noise between seeds to be turned into steps", question)
     return (yield from _test(question, gain, max(read, min(losses))))
 
@@ -195,7 +197,8 @@ def nearer(question: Question, whole: PairedGain, tests: Sequence[Tested]) -> in
     read = read_horizon(losses, allowed)
     if read is None:
         return None
-    passed = min((test.steps for test in tests if test.passed), default=question.horizon)
+    longest = math.floor((1 - LEAST_SAVING) * question.horizon)
+    passed = min((test.steps for test in tests if test.passed), default=longest + 1)
     failed = max((test.steps for test in tests if not test.passed), default=0)
     steps = max(read, math.ceil(SHORTEST * question.horizon), math.ceil(failed * (1 + LEAST_CHANGE)))
     return steps if steps <= (1 - LEAST_CHANGE) * passed else None

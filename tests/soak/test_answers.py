@@ -22,7 +22,7 @@ BOWL: dict[str, Any] = {
         "optimizers": {"sgd": PLAIN_SGD | {"lr": {"low": 0.05, "high": 1.5, "log": True}}},
         "schedules": ["linear", "cosine", "rex"],
     },
-    "confirmation": {"baselines": [], "max_share": 20},
+    "confirmation": {"top": 4, "baselines": [], "max_share": 20},
 }
 CONSTANT = {"optimizer": {"kind": "sgd", "momentum": 0.0}, "initial_lr": 0.3, "schedule": {"kind": "constant"}}
 
