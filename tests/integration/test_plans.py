@@ -11,7 +11,9 @@ import pytest
 from psycopg.sql import Literal
 from sqlalchemy import create_engine, event, text
 
+from search_spaces.study import TaskSpec
 from store import Store, open_store
+from store.earlier import earlier_studies
 from store.insights import latest_ended
 from store.proposals import recent_history
 from store.studies import get_study, own
@@ -220,3 +222,10 @@ def test_the_trials_that_importance_is_made_of_come_by_index(full: Store) -> Non
 
     assert whole_scans(plan) == []
     assert "Sort" not in plan
+
+
+def test_what_earlier_studies_cost_comes_by_index(full: Store) -> None:
+    """A plan reads the latest complete trials of a few studies, however many there are."""
+    plan = plans_of(full, lambda: earlier_studies(full, TaskSpec(name="nothing"), "1"))
+
+    assert whole_scans(plan) == []
