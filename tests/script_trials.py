@@ -73,7 +73,7 @@ def injecting(horizon: int, own_lrs: Sequence[Sequence[float]], initial_lr: floa
 def here(place: Path, script: str, *arguments: str, trial: ScriptTrial) -> Trained:
     """Run a script in this process."""
     path = write_trial(_fresh(place), trial)
-    with _inside(path), _as_main(script, arguments):
+    with inside(path), as_main(script, arguments):
         said = runpy.run_path(str(SCRIPTS / script), run_name="__main__")
     return _trained(path, said["seen"].moves, said)
 
@@ -108,18 +108,20 @@ def _fresh(place: Path) -> Path:
 
 
 @contextmanager
-def _inside(path: Path) -> Iterator[None]:
-    inside = Inside(torch, Trial(str(path)))
-    inside.register()
+def inside(path: Path) -> Iterator[None]:
+    """Have Étude inside this process for the block, as it is inside a script's."""
+    begun = Inside(torch, Trial(str(path)))
+    begun.register()
     try:
         yield
     finally:
-        inside.remove()
-        inside.end()
+        begun.remove()
+        begun.end()
 
 
 @contextmanager
-def _as_main(script: str, arguments: Sequence[str]) -> Iterator[None]:
+def as_main(script: str, arguments: Sequence[str] = ()) -> Iterator[None]:
+    """Let the program look as if it were this script."""
     before = sys.argv, sys.path[:]
     sys.argv = [script, *arguments]
     sys.path.insert(0, str(SCRIPTS))

@@ -5,13 +5,24 @@ Each script looks itself at what its updates did: a parameter whose gradient is 
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from etude.script_files import ScriptTrial
-from tests.script_trials import Trained, assert_on_the_curve, candidate, counting, here, injecting
+from etude.script_files import Record, ScriptTrial, write_trial
+from tests.script_trials import (
+    SCRIPTS,
+    Trained,
+    as_main,
+    assert_on_the_curve,
+    candidate,
+    counting,
+    here,
+    injecting,
+    inside,
+)
 
 KINDS = ["none", "exponential", "cosine", "warm-up", "one-cycle", "plateau", "by-hand"]
 
@@ -121,3 +132,50 @@ def test_updates_beyond_the_horizon_hold_the_last_lr(tmp_path: Path) -> None:
 
     np.testing.assert_allclose([move for (move,) in trained.moves], [0.4, 0.2, 0.2, 0.2], rtol=1e-9)
     assert trained.misfits == ("2 updates were made after the last LR of the trial, with that last one.",)
+
+
+def test_a_checkpoint_that_the_script_loads_is_told(tmp_path: Path) -> None:
+    """The curve of a trial begins at its first update, whatever the optimizer has behind it; the ratio stays."""
+    trained = here(tmp_path, "resuming.py", trial=injecting(4, [[0.5]]))
+
+    (words,) = trained.misfits
+    assert words == "The script resumed an optimizer with 3 updates behind it; the curve began at 0."
+    assert trained.curves.in_force.tolist() == np.asarray(injecting(4, [[0.5]]).lr).tolist()
+
+
+def test_without_a_counting_pass_ratios_are_those_of_the_first_step(tmp_path: Path) -> None:
+    """An optimizer that comes later with a larger LR goes above the trial's, and that is told."""
+    lr = np.full(12, 0.5)
+    trial = ScriptTrial(mode="inject", candidate=candidate().model_dump(mode="json"), lr=lr, horizon_steps=12)
+
+    trained = here(tmp_path, "two.py", trial=trial)
+
+    groups = [optimizer.groups[0] for optimizer in trained.processes[0].optimizers]
+    assert [group.initial_lr for group in groups] == [0.25, 1.0]
+    assert groups[1].ratio == 4 * groups[0].ratio
+    if groups[0].ratio == 1.0:  # no larger one was alive in this process
+        assert trained.misfits == (
+            "An optimizer or group that came later has a larger LR than all before: its ratio is above 1.",
+        )
+
+
+def test_a_group_that_was_not_counted_is_told(tmp_path: Path) -> None:
+    """It keeps the ratio of its own LR to the largest of the counting pass."""
+    trained = here(tmp_path, "unfreezing.py", trial=injecting(8, [[0.5]]))
+
+    assert [group.ratio for group in trained.processes[0].optimizers[0].groups] == [1.0, 0.1]
+    assert trained.misfits == ("A parameter group stepped that the counting pass did not see.",)
+
+
+def test_a_record_that_cannot_be_written_stops_no_script(tmp_path: Path) -> None:
+    """The LR is imposed all the same; the record's reader sees that nothing was recorded."""
+    trial = injecting(4, [[0.5]], patterns=["x"])
+    path = write_trial(tmp_path, trial)
+    (tmp_path / "record").rmdir()
+
+    with inside(path), as_main("accumulating.py"):
+        said = runpy.run_path(str(SCRIPTS / "accumulating.py"))
+
+    np.testing.assert_allclose([move for (move,) in said["seen"].moves], np.asarray(trial.lr), rtol=1e-9)
+    with Record(path) as record:
+        assert (record.updates, record.processes()) == (0, ())

@@ -110,6 +110,21 @@ def test_a_record_is_read_while_it_is_written(tmp_path: Path) -> None:
     assert misfits == ("2 processes trained one after the other; the curve went on from one to the next.",)
 
 
+def test_a_long_training_is_recorded_whole(tmp_path: Path) -> None:
+    """Every one of 20,000 updates has its row, across the windows in which the file is written."""
+    path = write_trial(tmp_path, ScriptTrial(mode="count"))
+    writer = started(tmp_path)
+    for update in range(20_000):
+        writer.row(update, 0.5 / (update + 1), 0.5 / (update + 1), 0.25 * update, 0)
+
+    with Record(path) as record:
+        curves, (process,) = record.curves(), record.processes()
+
+    np.testing.assert_array_equal(curves.own, 0.5 / np.arange(1, 20_001))
+    np.testing.assert_array_equal(curves.seconds, 0.25 * np.arange(20_000))
+    assert (process.updates, process.seconds_per_step) == (20_000, 0.25)
+
+
 def test_an_event_cut_short_does_not_hide_the_next(tmp_path: Path) -> None:
     """A process that is killed as it writes, or a disk that is full, costs one event."""
     path = write_trial(tmp_path, ScriptTrial(mode="count"))
