@@ -82,7 +82,7 @@ class Inside:
         if self._writer.pid != os.getpid():
             return  # a fork that Python did not see
         self._lines.end()
-        self._growth.look(self.updates.made)
+        self._growth.look(self.updates.made, last=True)
         error = getattr(sys, "last_value", None)
         if error is None:
             self._writer.event("end", how="exit")

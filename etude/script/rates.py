@@ -55,7 +55,7 @@ class Rates:
         """Return an LR as a float; NaN for none, and for one on a device unless it may be waited for."""
         if isinstance(rate, self._torch.Tensor):
             return float(rate) if wait or rate.device.type == "cpu" else NAN
-        return float(rate) if isinstance(rate, (int, float)) else NAN
+        return float(rate) if hasattr(rate, "__float__") else NAN
 
     def _counted(self, index: int, position: int) -> float | None:
         optimizers = self._own_lrs or []

@@ -24,6 +24,8 @@ from .trial import Trial
 class Known:
     """An optimizer that has stepped."""
 
+    __slots__ = ("groups", "index", "largest", "ratios", "reference", "reference_group", "slots", "updates")
+
     def __init__(self, optimizer: Any, index: int) -> None:
         self.reference = weakref.ref(optimizer)
         self.index = index
@@ -32,6 +34,8 @@ class Known:
         """How many there are now; a script may add some and take some away."""
         self.ratios: list[float] = []
         self.slots: list[int] = []
+        self.largest: list[float] = []
+        """By group the largest LR that the script itself has set so far."""
         self.reference_group = 0
         """Position of the group with the largest ratio: its LRs are recorded."""
 
@@ -39,11 +43,16 @@ class Known:
 class Step:
     """A step that has begun."""
 
+    __slots__ = ("frame", "given", "imposed", "in_force", "known", "optimizer", "own")
+
     def __init__(self, optimizer: Any, frame: Any, known: Known | None) -> None:
         self.optimizer = optimizer
         self.frame = frame
         self.known = known
+        self.given: list[tuple[dict[str, Any], float, float]] = []
+        """Groups whose LR is a float, each with the script's own and ours."""
         self.imposed: list[Imposed] = []
+        """Groups whose LR is anything else."""
         self.own = self.in_force = NAN
 
 
@@ -91,7 +100,9 @@ class Updates:
             return
         if not self.trains:
             self._begin()
-        known = self._meet(optimizer)
+        known = self._known.get(id(optimizer))
+        if known is None or known.groups != len(optimizer.param_groups) or known.reference() is not optimizer:
+            known = self._meet(optimizer)
         step = Step(optimizer, frame, known)
         self._steps.append(step)
         self._look(step, known)
@@ -126,10 +137,16 @@ class Updates:
         self.count += 1
 
     def _look(self, step: Step, known: Known) -> None:
-        """Read the LRs that the script itself has set."""
-        for slot, group in zip(known.slots, step.optimizer.param_groups):
-            self._writer.largest(slot, self._rates.number(group.get("lr")))
-        step.own = step.in_force = self._of_reference(known, step.optimizer)
+        """Read the LRs that the script itself has set; a float, as most are, in the least of time."""
+        for position, group in enumerate(step.optimizer.param_groups):
+            own = group.get("lr")
+            if type(own) is not float:
+                own = self._rates.number(own)
+            if own > known.largest[position]:
+                known.largest[position] = own
+                self._writer.largest(known.slots[position], own)
+            if position == known.reference_group:
+                step.own = step.in_force = own
 
     def _of_reference(self, known: Known, optimizer: Any) -> float:
         return self._rates.number(optimizer.param_groups[known.reference_group].get("lr"))
@@ -139,13 +156,25 @@ class Updates:
         rate = self._trial.rate(self.made) if scale is None else NAN
         for position in positions:
             group = step.optimizer.param_groups[position]
-            if "lr" in group:
-                step.imposed.append(Imposed(self._torch, group, known.ratios[position] * rate, scale))
+            own, share = group.get("lr"), known.ratios[position] * rate
+            if type(own) is float:
+                group["lr"] = ours = share if scale is None else own * scale
+                step.given.append((group, own, ours))
+            elif own is not None:
+                step.imposed.append(Imposed(self._torch, group, share, scale))
         step.in_force = rate if scale is None else step.own * scale
 
     def _take_back(self, step: Step) -> bool:
-        taken = [one.take_back() for one in step.imposed]
-        return all(taken)
+        """Give the script its own LRs again; False where it has set another one meanwhile, which stays."""
+        kept = True
+        for group, own, ours in step.given:
+            if group.get("lr") is ours:
+                group["lr"] = own
+            else:
+                kept = False
+        for one in step.imposed:
+            kept = one.take_back() and kept
+        return kept
 
     def _nested(self, optimizer: Any, frame: Any) -> Step:
         """Begin a step within a step, which is not counted.
@@ -209,6 +238,7 @@ class Updates:
         first, groups = len(known.ratios), optimizer.param_groups
         index = self._optimizers_before + known.index
         known.ratios += [self._rates.ratio(optimizer, index, position) for position in range(first, len(groups))]
+        known.largest += [0.0] * (len(groups) - first)
         known.slots += range(self._slots, self._slots + len(groups) - first)
         described = [
             {"initial_lr": self._rates.initial(group), "ratio": ratio}

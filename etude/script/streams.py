@@ -41,9 +41,9 @@ class Lines:
 
     def watch(self) -> None:
         """Stand before the streams of now, as far as they are not known yet."""
-        if not self._patterns:
+        if sys.stdout is self._watched.get("stdout") and sys.stderr is self._watched.get("stderr"):
             return
-        for name in self._lines:
+        for name in self._lines if self._patterns else ():
             stream = getattr(sys, name)
             if stream is not self._watched.get(name):
                 self._watched[name] = stream

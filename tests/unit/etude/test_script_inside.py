@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import json
 import sys
 import threading
@@ -65,6 +66,24 @@ def test_files_are_found_as_they_appear(tmp_path: Path) -> None:
 
     assert noted[:2] == [("plain.csv", 2, 1), ("events.a", 5, 3)]
     assert sorted(noted[2:]) == [("events.a", 9, 5), ("plain.csv", 0, 5)]
+
+
+def test_looks_that_are_dear_are_taken_less_often(tmp_path: Path) -> None:
+    """On a file system that takes 1 ms to answer, a look is followed by 100 ms without; the last is always taken."""
+    seconds, noted = iter(range(100_000)), list[tuple[int, int]]()
+    clock = lambda: next(seconds) / 1000  # noqa: E731 - every question takes a millisecond
+    growth = Growth([str(tmp_path / "log.csv")], lambda _, size, updates: noted.append((size, updates)), clock)
+
+    with (tmp_path / "log.csv").open("wb", buffering=0) as log:
+        for update in range(500):
+            growth.look(update)
+            log.write(b".")
+    growth.look(500, last=True)
+
+    gaps = {later - earlier for (_, earlier), (_, later) in itertools.pairwise(noted[8:-1])}
+    assert all(size == updates for size, updates in noted[:-1])
+    assert gaps <= {100, 101, 102}
+    assert noted[-1] == (500, 500)
 
 
 def test_metrics_before_the_start_are_those_of_no_update(tmp_path: Path) -> None:
