@@ -26,6 +26,8 @@ WRITERS: dict[Framework, Callable[[Candidate, int, str], str]] = {
     "keras": keras_text,
 }
 """What writes the text for each framework from a candidate, its horizon and torch's name of the direction."""
+MAKE_OPTIMIZERS = frozenset({"lightning", "transformers"})
+"""Frameworks whose text makes the optimizer."""
 FOLLOW_METRICS = frozenset({"pytorch", "lightning", "transformers"})
 
 
@@ -38,10 +40,12 @@ def export(candidate: Candidate, horizon_steps: int, framework: Framework, *, di
     Raises:
         HorizonTooShort: the schedule does not fit into `horizon_steps`.
         Unsupported: the schedule is a script's own, or a plateau where the framework has none; the optimizer is a
-            script's own.
+            script's own, and the framework makes the optimizer.
     """
     schedule = candidate.schedule
     check_horizon(schedule, horizon_steps)
+    if candidate.optimizer.kind == "script" and framework in MAKE_OPTIMIZERS:
+        raise Unsupported("a script's own optimizer is exported for pytorch only", field="optimizer.kind")
     follows = schedule.kind == "plateau" and framework in FOLLOW_METRICS
     if not follows and not is_a_function_of_the_step(schedule):
         raise Unsupported(f"{schedule.kind} cannot be written for {framework}", field="framework")

@@ -25,7 +25,9 @@ def pytorch_text(candidate: Candidate, horizon: int, mode: str) -> str:
 
 def pytorch_blocks(candidate: Candidate, horizon: int, mode: str) -> Blocks:
     """Return the blocks of the module: comments and imports, numbers, functions."""
-    if isinstance(candidate.schedule, Plateau):
+    if candidate.optimizer.kind == "script":
+        imports, functions = _own_blocks(candidate, horizon)
+    elif isinstance(candidate.schedule, Plateau):
         imports, functions = plateau_blocks(candidate, candidate.schedule, horizon, mode)
     else:
         imports, functions = _curve_blocks(candidate, horizon)
@@ -76,3 +78,19 @@ def _curve_blocks(candidate: Candidate, horizon: int) -> tuple[Lines, Blocks]:
         *indented(["return optimizer, scheduler"]),
     ]
     return imports, [*optimizer_classes(candidate.optimizer), *functions, build]
+
+
+def _own_blocks(candidate: Candidate, horizon: int) -> tuple[Lines, Blocks]:
+    """Return imports and functions for an optimizer that the user's script has made.
+
+    torch's own schedulers may end at an absolute LR, which would be wrong for the groups that the script has: so the
+    formula is written out.
+    """
+    build = [
+        "def build(optimizer):",
+        *indented(['"""Give your own optimizer this schedule, in place of yours; its groups keep their ratios."""']),
+        *indented(['largest = max(group["lr"] for group in optimizer.param_groups)']),
+        *indented(["for group in optimizer.param_groups:", '    group["lr"] *= INITIAL_LR / largest']),
+        *indented(["scheduler = lr_scheduler.LambdaLR(optimizer, lr_factor)", "return optimizer, scheduler"]),
+    ]
+    return factor_imports(candidate.schedule), [factor_lines(candidate.schedule, horizon), build]

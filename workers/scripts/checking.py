@@ -65,15 +65,18 @@ class Check:
 
     def __init__(
         self, spec: ScriptSpec, *, guess_metric: bool, seconds: float, say: Callable[[str], None],
-        interrupted: Callable[[], bool] = lambda: False,
+        interrupted: Callable[[], bool] = lambda: False, directory: Path | None = None,
     ) -> None:  # fmt: skip
-        """Look at `spec`, each start for at most `seconds`; with `guess_metric` its metric is a mere place-holder."""
+        """Look at `spec`, each start for at most `seconds`; with `guess_metric` its metric is a mere place-holder.
+
+        What it prints is kept below `directory`, a new one by default, until it is known to fit.
+        """
         self._interrupted = interrupted
         self._spec = spec
         self._guess = guess_metric
         self._seconds = seconds
         self._say = say
-        self._directory = Path(mkdtemp(prefix="etude-check-"))
+        self._directory = directory or Path(mkdtemp(prefix="etude-check-"))
         self._starts = 0
 
     def report(self) -> ScriptReport:
@@ -280,7 +283,9 @@ def _faults(spec: ScriptSpec, first: Pass, *, guessed: bool, seconds: float) -> 
             return ["Nothing that it prints reads like a metric (name=number): say where it is with --metric."]
         metric = spec.metric
         where = metric.pattern if isinstance(metric, StdoutMetric) else f"{metric.field} in {metric.path}"
-        return [f"The metric was not seen: {where}."]
+        likely = guessed_pattern(first.text)
+        hint = "" if likely is None else f" What it prints would match --metric '{likely}'."
+        return [f"The metric was not seen: {where}.{hint}"]
     if not first.whole and spec.horizon_steps is None:
         made = f"{first.updates} updates" if first.updates else "its work"
         return [

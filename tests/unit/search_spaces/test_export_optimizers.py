@@ -6,6 +6,7 @@ import copy
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from search_spaces.export import export
 from search_spaces.export.optimizers import ORIGINS
 from search_spaces.optimizers import OPTIMIZERS
 from search_spaces.problems import Unsupported
-from tests.unit.search_spaces.exported import candidate, executed
+from tests.unit.search_spaces.exported import candidate, defined_by, executed, expected_lr, rates, weights
 
 
 class Embedded(torch.nn.Module):
@@ -87,5 +88,18 @@ def test_a_script_s_own_optimizer_is_refused() -> None:
 
     assert left == {"muon", "script"}
     with pytest.raises(Unsupported) as caught:
-        export(candidate({"kind": "constant"}, optimizer={"kind": "script"}), 10, "pytorch")
+        export(candidate({"kind": "constant"}, optimizer={"kind": "script"}), 10, "lightning")
     assert caught.value.field == "optimizer.kind"
+
+
+def test_a_schedule_for_a_script_s_own_optimizer() -> None:
+    """The text sets the schedule on an optimizer that is there; its groups keep their ratios at every step."""
+    wish = candidate({"kind": "cosine", "end_factor": 0.1}, optimizer={"kind": "script"}, initial_lr=0.4)
+    groups = [{"params": weights(), "lr": 0.1}, {"params": weights(), "lr": 0.02}]
+    own = torch.optim.SGD(groups, momentum=0.9)
+
+    optimizer, scheduler = defined_by(wish, 20, "pytorch")["build"](own)
+
+    assert optimizer is own
+    expected = expected_lr(wish, 20)
+    np.testing.assert_allclose(rates(own, scheduler, 20), np.stack([expected, 0.2 * expected], axis=1), rtol=1e-12)

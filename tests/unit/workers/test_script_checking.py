@@ -25,7 +25,9 @@ def look(directory: Path, code: str, **fields: Any) -> ScriptReport:
     known = {"mode": "flags"} | fields
     guess = known.pop("guess", False)
     spec = script_spec(directory, code, **known)
-    return Check(spec, guess_metric=guess, seconds=20.0, say=lambda _words: None).report()
+    return Check(
+        spec, guess_metric=guess, seconds=20.0, say=lambda _words: None, directory=directory / "check"
+    ).report()
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_a_given_horizon_ends_the_pass_early(tmp_path: Path) -> None:
     [
         ("raise LookupError('no data')", {}, "LookupError: no data"),
         ("print('hello')", {}, "The metric was not seen"),
+        ("print('loss: 0.5')", {}, r"What it prints would match --metric 'loss:\s*(\S+)'"),
         ("print('hello')", {"guess": True}, "Nothing that it prints reads like a metric"),
         (ALIKE, {"mode": "inject"}, "No optimizer of torch was seen to step"),
         (ALIKE + "\n# --lr", {"mode": "inject"}, "the mode flags fits, such as --flags '--lr {initial_lr}'"),
