@@ -13,7 +13,7 @@ import argparse
 import itertools
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -235,6 +235,28 @@ def show_power(rng: np.random.Generator, repeats: int) -> None:
         show(f"2 + {baselines}", seeds, (2 + baselines) * seeds, f"{detectable:.2f}", *shares)
 
 
+SHAPES: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Floats]] = {
+    "Student's t, 3 degrees of freedom": lambda rng, shape: rng.standard_t(3, shape),
+    "lognormal, worse tail long": lambda rng, shape: math.exp(0.32) - np.exp(0.8 * rng.standard_normal(shape)),
+    "lognormal, better tail long": lambda rng, shape: np.exp(0.8 * rng.standard_normal(shape)) - math.exp(0.32),
+}
+"""Noise of mean 0 that is not normal."""
+
+
+def show_shapes(rng: np.random.Generator, repeats: int) -> None:
+    """Print false winners of the chosen design where noise is not normal: two candidates, one baseline as good."""
+    scales = {"equal": (1.0, 1.0, 1.0), "candidates 3 x": (3.0, 3.0, 1.0), "baseline 3 x": (1.0, 1.0, 3.0)}
+    print("\n**Noise that is not normal: false winners of the chosen design, %**\n")
+    show("noise", "seeds", *scales)
+    show(*["---"] * (2 + len(scales)))
+    for (name, draw), seeds in itertools.product(SHAPES.items(), (3, 9)):
+        shares = []
+        for scale in scales.values():
+            tables = draw(rng, (repeats, 3, seeds)) * np.array(scale)[:, None]
+            shares.append(percent(int((limits_of(tables, 2).lower > 0).sum()), repeats, limit=True))
+        show(name, seeds, *shares)
+
+
 def differing(rng: np.random.Generator, tables: int) -> list[str]:
     """Return where the designs' `verdicts_of` and the service's `judge` disagree, on tables of every scene."""
     wrong = []
@@ -281,6 +303,7 @@ def main() -> None:
     show_power(rng, options.repeats)
     show_worst(rng, options.repeats)
     show_every_scene(rng, options.repeats)
+    show_shapes(rng, options.repeats)
     print(f"\n{options.repeats} tables a cell, {time.monotonic() - start:.0f} s")
 
 
