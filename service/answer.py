@@ -98,6 +98,7 @@ def links_of(name: str) -> dict[str, str]:
     base = f"/v1/studies/{name}"
     return {
         "study": base,
+        "report": f"{base}/report",
         "curve": f"{base}/best/curve",
         "curve_svg": f"{base}/best/curve.svg",
         "curve_csv": f"{base}/best/curve.csv",

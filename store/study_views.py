@@ -199,4 +199,5 @@ def _links(name: str) -> dict[str, str]:
         "trials": f"{base}/trials",
         "best": f"{base}/best",
         "curve": f"{base}/best/curve",
+        "report": f"{base}/report",
     }

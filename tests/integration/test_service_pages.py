@@ -45,6 +45,7 @@ def store(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def api(store: Store) -> Iterator[httpx.Client]:
     with serving(store) as client:
+        client.timeout = 60  # the first figure imports what draws it
         yield client
 
 
