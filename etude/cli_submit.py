@@ -135,16 +135,14 @@ def submit(url: str | None, /, file: IO[str] | None, dry_run: bool, wait: bool, 
 
 @click.command(short_help="Say what a study would do and cost.")
 @spec_options
-@click.option(
-    "--measure", is_flag=True, help="Train one short trial of the task on a live worker to find what it costs."
-)
+@click.option("--measure", is_flag=True, help="Train short trials of the task on a live worker to find what it costs.")
 @json_option()
 @click.pass_obj
 def plan(url: str | None, /, file: IO[str] | None, measure: bool, as_json: bool, **flags: Any) -> None:
     """Say what a study would train, what that costs, and how small a gain it could show; nothing is submitted.
 
-    The study is said as `etude submit` reads it. Times go by past trials of the task; with --measure by a short one,
-    which is trained ahead of everything else and forgotten.
+    The study is said as `etude submit` reads it. Times go by past trials of the task; with --measure by two short
+    ones, which are trained ahead of everything else and forgotten.
 
     \b
     etude plan study.yaml --measure

@@ -42,7 +42,7 @@ def _trainings(planned: PlannedTrainings) -> str:
 
 def _seconds(seconds: PlannedSeconds | None) -> str:
     if seconds is None:
-        return "not known: no past trial of the task tells it; --measure trains a short one"
+        return "not known: no past trial of the task tells it; --measure trains short ones"
     return f"{_say(seconds.training)} of worker time a full training, by {seconds.source}"
 
 

@@ -140,7 +140,7 @@ def _step_seconds(
 ) -> tuple[float, str] | None:
     """Return a worker's seconds for one step, by trials over the same horizon if there are any, and their source."""
     if measured is not None:
-        return measured, "a short trial that was measured for it"
+        return measured, "a short trial that was measured for it, alone: many in one pack cost less"
     alike = [one for one in timed if one.horizon_steps == resolved.horizon_steps]
     used = alike or list(timed)
     seconds = [value for one in used for value in one.step_seconds]

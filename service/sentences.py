@@ -16,8 +16,13 @@ from .opponents import CURRENT
 NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
 SHORT = ("standing", "advice", "candidate", "difference", "horizon", "cost")
 """The topics of `Answer.sentence`."""
-PARTS = {"lr": "the LR alone", "schedule": "then the schedule", "optimizer": "then the optimizer"}
-"""What each rung of the ladder tunes beside those before it."""
+FIRST = {
+    "lr": "the LR alone",
+    "schedule": "the schedule with its LR",
+    "optimizer": "the optimizer with its schedule and LR",
+}
+LATER = {"lr": "then the LR", "schedule": "then the schedule", "optimizer": "then the optimizer"}
+"""What a rung of the ladder tunes: the first one all that it needs, the others beside those before them."""
 
 
 def joined(sentences: Sequence[Sentence]) -> str:
@@ -145,9 +150,10 @@ def _reference(name: str | None) -> str:
 
 def _ladder(rungs: Sequence[LadderRung] | None, metric: str) -> str:
     """Say what each part of the gain is: 'Of the gain in loss, the LR alone gives 0.01 (95 % interval: ...), ...'."""
-    parts = [f"{PARTS[rung.name]} {_rung_gain(rung)}" for rung in rungs or []]
-    if not parts:
+    if not rungs:
         return ""
+    names = [FIRST[rungs[0].name], *(LATER[rung.name] for rung in rungs[1:])]
+    parts = [f"{name} {_rung_gain(rung)}" for name, rung in zip(names, rungs, strict=True)]
     return f"Of the gain in {metric}, {'; '.join(parts)}."
 
 

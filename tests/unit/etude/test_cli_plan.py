@@ -57,7 +57,7 @@ def test_what_is_not_known_is_said_to_be(etude: Etude, table: dict[str, Any]) ->
 
     words = lines(etude("plan", "--task", "digits-noisy", "--name", "mine"))
 
-    assert "not known: no past trial of the task tells it; --measure trains a short one" in words
+    assert "not known: no past trial of the task tells it; --measure trains short ones" in words
     assert "not known: nothing tells how much seeds matter at this task and horizon" in words
     assert "not known; 0 live workers" in words
 

@@ -94,6 +94,17 @@ def test_the_ladder_says_what_each_part_gives_and_what_cannot_be_told_from_nothi
     )
 
 
+def test_a_ladder_may_begin_with_the_schedule_or_the_optimizer(confirmed: Confirmed) -> None:
+    """Its first rung is then named with all that it tunes."""
+    schedule = said(confirmed, ladder=[rung("schedule", 0.5, 0.25), rung("optimizer", 0.5, 0.25)])
+    optimizer = said(confirmed, ladder=[rung("optimizer", 0.5, 0.25)])
+
+    assert schedule["ladder"].startswith("Of the gain in loss, the schedule with its LR gives 0.5 (95 %")
+    assert "; then the optimizer gives" in schedule["ladder"]
+    assert optimizer["ladder"].startswith("Of the gain in loss, the optimizer with its schedule and LR gives 0.5")
+    assert "ladder" not in said(confirmed, ladder=[])
+
+
 def test_a_saving_is_said_only_as_far_as_it_was_tested(confirmed: Confirmed) -> None:
     """Steps, share, horizon, reference and seeds of a confirmed one; the reason where none is claimed."""
     saving = StepsSaved(confirmed=True, steps=30, share=0.3, horizon_steps=70, reference="ladder:lr", n=3)
