@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.insight import FamilyTally, GroupImportance, Insight, LrSensitivity
+from search_spaces.insight import FamilyTally, GroupImportance, Insight, LrSensitivity, Part
 
 from .show import plain_table
 
@@ -22,12 +23,14 @@ def insight_parts(insight: Insight) -> list[RenderableType]:
         Text(f"{insight.study}: what {insight.read} ended trials of the search say", style="bold")
     ]
     if insight.importance:
-        parts += ["", importance_table(insight.importance)]
+        told = [group for group in insight.importance if group.parameters]
+        parts += ["", importance_table(told) if told else Text("Importance", style="bold")]
         parts += [
             Text(f"{group.group}: {group.why_none}", style="dim") for group in insight.importance if group.why_none
         ]
-    if insight.families:
-        parts += ["", families_table(insight.families, metric)]
+    for part in get_args(Part):
+        own = [one for one in insight.families if one.part == part]
+        parts += ["", families_table(part, own, metric)] if own else []
     for one in insight.lr:
         parts += ["", lr_table(one, metric)]
     if insight.pruned:
@@ -50,17 +53,18 @@ def importance_table(groups: Iterable[GroupImportance]) -> Table:
     return table
 
 
-def families_table(families: Iterable[FamilyTally], metric: str) -> Table:
-    """How often each family was tried, and its best: confirmed, or a search score."""
-    table = plain_table("Families")
-    for name in ("part", "family", "tried", "complete", "pruned", "failed", f"best {metric}", "95 % interval", ""):
-        table.add_column(name, no_wrap=True, justify="right" if name in ("tried", "complete", "pruned") else "left")
+def families_table(part: str, families: Iterable[FamilyTally], metric: str) -> Table:
+    """How often each family of a part was tried, and its best: confirmed, or a search score."""
+    table = plain_table(f"Every {part} tried (best {metric})")
+    for name in (part, "tried", "complete", "pruned", "failed", "best", "95 % interval", ""):
+        number = name in ("tried", "complete", "pruned", "failed")
+        table.add_column(name, no_wrap=True, justify="right" if number else "left")
     for one in families:
         counts = (str(one.tried), str(one.complete), str(one.pruned), str(one.failed))
         best = "" if one.best is None else f"{one.best:.4f}"
         interval = "" if one.interval is None else f"{one.interval[0]:.4f} to {one.interval[1]:.4f}"
         source = f"confirmed, n = {one.n}" if one.n else "search score" if best else ""
-        table.add_row(one.part, one.family, *counts, best, interval, source)
+        table.add_row(one.family, *counts, best, interval, source)
     return table
 
 

@@ -49,8 +49,9 @@ def test_importance_is_printed_in_tables(etude: Etude, table: dict[str, object])
 
     assert "optimizer sgd 20 sgd.lr 0.75 ███████████████" in lines
     assert "schedule rex: 3 complete trials; it takes 10" in lines
-    assert "optimizer sgd 40 20 20 0 0.5000 0.4000 to 0.6000 confirmed, n = 7" in lines
-    assert "optimizer adam 24 4 20 0 0.7000 search score" in lines
+    assert "Every optimizer tried (best loss)" in lines
+    assert "sgd 40 20 20 0 0.5000 0.4000 to 0.6000 confirmed, n = 7" in lines
+    assert "adam 24 4 20 0 0.7000 search score" in lines
     assert "0.1 to 0.32 3 2 0.5000 0.6000" in lines
     assert "Of 3 that would have been pruned and ran on, 1 ended among the best quarter." in lines
     assert "10 64 20" in lines
