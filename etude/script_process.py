@@ -79,7 +79,7 @@ class ProcessRecord:
         """
         count = self.updates  # before the rows: a row is written first, then counted
         file = self._events.with_suffix(layout.ROWS)
-        values = np.fromfile(file, count=count * layout.ROW_WORDS) if file.exists() else np.empty(0)
+        values = np.fromfile(file, count=count * layout.ROW_WORDS) if file.is_file() else np.empty(0)
         return values[: len(values) // layout.ROW_WORDS * layout.ROW_WORDS].reshape(-1, layout.ROW_WORDS)
 
     def shares(self, largest: float | None) -> Floats:
@@ -105,11 +105,11 @@ class ProcessRecord:
             updates=self.updates,
             base=self.base,
             seconds_per_step=self._seconds_per_step(),
-            optimizers=self._optimizers(),
+            optimizers=self.optimizers(),
             torch_seed=self._begun.get("torch_seed"),
             end=self._ended.get("how"),
             error=self._ended.get("error"),
-            misfits=self._all_misfits(),
+            misfits=self.misfits(),
         )
 
     def close(self) -> None:
@@ -156,7 +156,8 @@ class ProcessRecord:
         seconds = self.rows()[:, 2]
         return float(np.median(np.diff(seconds))) if len(seconds) > 1 else None
 
-    def _optimizers(self) -> tuple[OptimizerSeen, ...]:
+    def optimizers(self) -> tuple[OptimizerSeen, ...]:
+        """Return the optimizers that have stepped in it, in the order of their first updates."""
         found: dict[int, OptimizerSeen] = {}
         for event in self._groups:
             index = event["optimizer"]
@@ -171,14 +172,17 @@ class ProcessRecord:
         largest = float(floats[layout.FIRST_GROUP + slot]) if slot < layout.MOST_GROUPS else 0.0
         return GroupSeen(one["initial_lr"], one["ratio"], largest)
 
-    def _all_misfits(self) -> tuple[str, ...]:
+    def misfits(self) -> tuple[str, ...]:
+        """Return what of it does not fit a trial, a sentence each."""
         counted = {
-            layout.BEYOND: "{} updates were made after the last LR of the trial, with that last one.",
-            layout.CHANGED: "The script set its own LR within {} updates, after ours was imposed.",
-            layout.LOST: "{} entries of the record could not be written.",
+            layout.BEYOND: "Updates beyond the last LR of the trial, made with that last one: {}.",
+            layout.CHANGED: "Updates within which the script set its own LR, after ours was imposed: {}.",
+            layout.LOST: "Entries of the record that could not be written: {}.",
         }
         said = [words.format(self._word(index)) for index, words in counted.items() if self._word(index)]
-        resumed = [one.resumed_step for one in self._optimizers() if one.resumed_step]
+        resumed = [one.resumed_step for one in self.optimizers() if one.resumed_step]
         if resumed:
-            said.append(f"The script resumed an optimizer with {max(resumed)} updates behind it; the curve began at 0.")
+            said.append(
+                f"The script loaded an optimizer's state; the curve began at 0, not at its update {max(resumed)}."
+            )
         return (*self._misfits, *said)

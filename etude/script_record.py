@@ -84,7 +84,7 @@ class Record:
         return tuple(
             tuple(group.largest_lr for group in optimizer.groups)
             for process in self._leaders()
-            for optimizer in process.seen().optimizers
+            for optimizer in process.optimizers()
         )
 
     @property
@@ -95,7 +95,7 @@ class Record:
     def misfits(self) -> tuple[str, ...]:
         """Return what does not fit a trial, a sentence each: of rank 0's processes, and between them."""
         leaders = self._leaders()
-        found = [words for process in leaders for words in process.seen().misfits]
+        found = [words for process in leaders for words in process.misfits()]
         spans = sorted(process.span for process in leaders)
         if any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)):
             found.append("Several processes of rank 0 trained at the same time; their updates are not one curve.")

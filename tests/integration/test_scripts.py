@@ -120,6 +120,15 @@ def test_optimizers_with_ways_of_their_own(tmp_path: Path, kind: str) -> None:
     assert trained.said["logged"] == 0.5
 
 
+def test_a_script_that_insists_on_its_lr_is_told(tmp_path: Path) -> None:
+    """Its own hook comes after ours; what was in force is what the record says."""
+    trained = here(tmp_path, "odd.py", "insisting", trial=injecting(6, [[0.5]]))
+
+    assert trained.moves == [[0.125]] * 6
+    assert trained.curves.in_force.tolist() == [0.125] * 6
+    assert trained.misfits == ("Updates within which the script set its own LR, after ours was imposed: 6.",)
+
+
 def test_updates_beyond_the_horizon_hold_the_last_lr(tmp_path: Path) -> None:
     """A script that goes on for longer than it was counted is a misfit that is told."""
     counted = here(tmp_path, "accumulating.py", trial=counting())
@@ -131,7 +140,7 @@ def test_updates_beyond_the_horizon_hold_the_last_lr(tmp_path: Path) -> None:
     trained = here(tmp_path, "accumulating.py", trial=trial)
 
     np.testing.assert_allclose([move for (move,) in trained.moves], [0.4, 0.2, 0.2, 0.2], rtol=1e-9)
-    assert trained.misfits == ("2 updates were made after the last LR of the trial, with that last one.",)
+    assert trained.misfits == ("Updates beyond the last LR of the trial, made with that last one: 2.",)
 
 
 def test_a_checkpoint_that_the_script_loads_is_told(tmp_path: Path) -> None:
@@ -139,7 +148,7 @@ def test_a_checkpoint_that_the_script_loads_is_told(tmp_path: Path) -> None:
     trained = here(tmp_path, "resuming.py", trial=injecting(4, [[0.5]]))
 
     (words,) = trained.misfits
-    assert words == "The script resumed an optimizer with 3 updates behind it; the curve began at 0."
+    assert words == "The script loaded an optimizer's state; the curve began at 0, not at its update 3."
     assert trained.curves.in_force.tolist() == np.asarray(injecting(4, [[0.5]]).lr).tolist()
 
 

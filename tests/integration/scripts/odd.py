@@ -62,9 +62,16 @@ def closure() -> torch.Tensor:
     return weight
 
 
+def insist(one: torch.optim.Optimizer, _args: object, _kwargs: object) -> None:
+    """Set an LR within the step, after anybody else."""
+    one.param_groups[0]["lr"] = 0.125
+
+
 kind = sys.argv[1]
 seen, weight = Seen(), parameter()
 optimizer = made(kind, weight)
+if kind == "insisting":
+    optimizer.register_step_pre_hook(insist)
 for step in range(STEPS):
     closure()
     if kind == "raising" and step % 2 == 0:

@@ -125,6 +125,21 @@ def test_a_long_training_is_recorded_whole(tmp_path: Path) -> None:
     assert (process.updates, process.seconds_per_step) == (20_000, 0.25)
 
 
+def test_rows_that_have_no_room_are_counted(tmp_path: Path) -> None:
+    """The updates are counted all the same, and the curve is unknown there."""
+    path = write_trial(tmp_path, ScriptTrial(mode="count"))
+    writer = started(tmp_path)
+    next((tmp_path / "record").glob("*.jsonl")).with_suffix(".lr").mkdir()  # no file can be made there
+    for update in range(3):
+        writer.row(update, 0.5, 0.5, 0.0, 0)
+
+    with Record(path) as record:
+        updates, misfits = record.updates, record.misfits()
+
+    assert updates == 3
+    assert misfits == ("Entries of the record that could not be written: 3.",)
+
+
 def test_an_event_cut_short_does_not_hide_the_next(tmp_path: Path) -> None:
     """A process that is killed as it writes, or a disk that is full, costs one event."""
     path = write_trial(tmp_path, ScriptTrial(mode="count"))
