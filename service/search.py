@@ -16,6 +16,7 @@ from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
 from .ageing import with_aged
+from .near import near_point
 from .opponents import CURRENT, Opponents, Try, edge_tries, first_tries, is_proposed
 from .sampling import Drawing, Point, draw_points
 from .seeds import derived_share
@@ -82,7 +83,7 @@ def _by_what_has_ended(
     drawn = places[len(openings) :]
     learned = with_aged([trial for trial in past if _is_search(trial)], search.resolved.direction)
     seen = _as_spans(learned)
-    points = draw_points(_drawing(search), learned, drawn) if drawn else []
+    points = _points(search, learned, drawn)
     return [
         *(_of_opening(search, seq, opening) for seq, opening in zip(places, openings, strict=False)),
         *(_of_point(search, seq, point, seen) for seq, point in zip(drawn, points, strict=True)),
@@ -104,8 +105,7 @@ def _by_lag(
             made.append(_of_opening(search, seq, openings[0]))
             continue
         learned = with_aged([*sent, *ended], search.resolved.direction)
-        point = draw_points(_drawing(search), learned, [seq])[0]
-        made.append(_of_point(search, seq, point, _as_spans(learned)))
+        made.append(_of_point(search, seq, _points(search, learned, [seq])[0], _as_spans(learned)))
     return made
 
 
@@ -146,6 +146,18 @@ def _wishes_left(search: Search, proposed: Sequence[Past], made: Sequence[NewPro
     if search.opponents.current_inside:
         there.append(search.opponents.current)
     return [wish for wish in search.wishes if wish not in there]
+
+
+def _points(search: Search, learned: Sequence[Past], places: Sequence[int]) -> list[Point]:
+    """Draw points by the sampler; of a study that starts warm, every second one near the best that is known."""
+    drawing, found = _drawing(search), dict[int, Point]()
+    if search.spec.warm_start.studies and search.spec.sampler.kind != "random":
+        near = {seq: near_point(drawing, learned, seq) for seq in places if seq % 2}
+        found = {seq: point for seq, point in near.items() if point is not None}
+    rest = [seq for seq in places if seq not in found]
+    if rest:
+        found |= dict(zip(rest, draw_points(drawing, learned, rest), strict=True))
+    return [found[seq] for seq in places]
 
 
 def _drawing(search: Search) -> Drawing:

@@ -7,7 +7,7 @@ Their best candidates become first proposals, their trials what the sampler lear
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from search_spaces.candidate import Candidate
 from search_spaces.history import PastTrial
@@ -52,14 +52,17 @@ def start_warm(store: Store, study: LiveStudy) -> list[str]:
         for name, one in zip(study.spec.warm_start.studies, found, strict=True)
         if one is None
     ]
-    earlier = [one for one in found if one is not None]
-    first = _first(receiver, earlier)
-    trials = _trials(receiver, [(age, one) for age, one in enumerate(found, start=1) if one is not None])
+    earlier = {age: one for age, one in enumerate(found, start=1) if one is not None}
     most = math.ceil(FIRST_SHARE * study.spec.budget.trials)
-    kept = remember(store, study.study_id, [*first, *trials], most_proposals=most)
-    notes += _notes(receiver, earlier, kept)
+    kept = remember(store, study.study_id, taken(receiver, earlier), most_proposals=most)
+    notes += _notes(receiver, list(earlier.values()), kept)
     add_notes(store, study.name, notes)
     return notes
+
+
+def taken(receiver: Receiver, earlier: Mapping[int, EarlierStudy]) -> list[Kept]:
+    """Return what a study would take of earlier ones, which come by age: first proposals, then trials."""
+    return [*_first(receiver, list(earlier.values())), *_trials(receiver, list(earlier.items()))]
 
 
 def _first(receiver: Receiver, earlier: Sequence[EarlierStudy]) -> list[Kept]:

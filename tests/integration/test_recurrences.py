@@ -19,7 +19,7 @@ from store.recurrences import change, get
 from store.studies import change_state, delete_study, get_study
 from store.workers import offers
 from tests.integration.service_simulation import simulated
-from tests.nights import FakeTime, moment_of, nights, recur, study_names, train_all
+from tests.nights import TEMPLATE, FakeTime, moment_of, nights, recur, study_names, train_all
 
 NOON = "2030-03-27T12:00:00+01:00"
 SHORT = {"cron": "0 * * * *", "zone": "UTC"}
@@ -64,7 +64,7 @@ def test_two_clocks_and_a_fortnight_with_a_clock_change(store: Store, now: FakeT
     """One dies in the middle of a claim; each due time of fourteen nights has exactly one study, whose end is known."""
     worker = simulated(store)
     other = open_store(store.url, upgrade=False)
-    recur(store, now, keep=100)
+    recur(store, now, keep=100, template=TEMPLATE | {"budget": {"trials": 2}}, warm_nights=0)
     clocks = [Clock(store, now), Clock(other, now)]
     with ThreadPoolExecutor(2) as pool:
         for day in range(14):
