@@ -26,7 +26,8 @@ from store.workers import offers
 from .. import deps
 from ..due_times import check_due_times, next_due
 from ..night import asked_for, check_template
-from ..nights_page import nights_page
+from ..pages.nights import nights_of
+from ..pages.rendering import page
 from ..webhooks import Allowed, check_webhook
 
 router = APIRouter(prefix="/v1/recurrences", tags=["recurrences"], responses=deps.PROBLEMS)
@@ -73,8 +74,8 @@ def _check(spec: RecurrenceSpec, known: Sequence[OfferedTask], request: Request)
 @router.get("")
 def show_recurrences(store: deps.StoreOf, limit: deps.Limit = 50, cursor: deps.Cursor = None) -> RecurrencePage:
     """List recurrences by name."""
-    page = list_recurrences(store, limit=limit, cursor=cursor)
-    return RecurrencePage(items=page.items, next_cursor=page.next_cursor)
+    found = list_recurrences(store, limit=limit, cursor=cursor)
+    return RecurrencePage(items=found.items, next_cursor=found.next_cursor)
 
 
 @router.get("/{name}")
@@ -113,8 +114,8 @@ def remove_recurrence(name: Name, store: deps.StoreOf) -> None:
 @router.get("/{name}/runs")
 def show_runs(name: Name, store: deps.StoreOf, limit: deps.Limit = 50, cursor: deps.Cursor = None) -> RunPage:
     """List the nights of a recurrence, latest first: verdict, candidate, and its gain over the schedule in use."""
-    page = list_runs(store, name, limit=limit, cursor=cursor)
-    return RunPage(items=page.items, next_cursor=page.next_cursor)
+    found = list_runs(store, name, limit=limit, cursor=cursor)
+    return RunPage(items=found.items, next_cursor=found.next_cursor)
 
 
 @router.post("/{name}/runs", status_code=201)
@@ -129,5 +130,4 @@ def run_now(name: Name, asked: RunRequest, store: deps.StoreOf, nudge: deps.Nudg
 @router.get("/{name}/page", response_class=HTMLResponse)
 def show_page(name: Name, store: deps.StoreOf) -> HTMLResponse:
     """Show the nights of a recurrence as a page: the gain over the schedule in use, night by night."""
-    page = nights_page(get(store, name), list_runs(store, name, limit=SHOWN_NIGHTS).items)
-    return HTMLResponse(page.text, headers={"Content-Security-Policy": page.policy})
+    return page("nights.html", nights=nights_of(get(store, name), list_runs(store, name, limit=SHOWN_NIGHTS).items))
