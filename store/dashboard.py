@@ -10,11 +10,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
-
 from . import optuna_bridge
 from .engine import Store
-from .tables import studies
 
 PART_CHARACTERS = 2045
 NOTE, NOTE_VERSION = "dashboard:note_str:", "dashboard:note_ver"
@@ -29,7 +26,8 @@ def save_dashboard(store: Store, name: str, *, note: str, figure: str | None) ->
     A note that a person has written in the dashboard is left as it is. Without a figure the one that is there stays.
     """
     with store.begin() as connection:
-        optuna_id = connection.execute(select(studies.c.optuna_study_id).where(studies.c.name == name)).scalar()
+        # By name: SQLite gives the id of a study that stock Optuna has deleted to the next one.
+        optuna_id = optuna_bridge.study_id(connection, name)
         if optuna_id is None:
             return False
         present = optuna_bridge.system_attributes(connection, optuna_id)

@@ -106,6 +106,12 @@ def delete_study(connection: Connection, study_id: int) -> None:
         connection.execute(text(f"DELETE FROM {table} WHERE study_id = :id"), {"id": study_id})
 
 
+def study_id(connection: Connection, name: str) -> int | None:
+    """Return the id of the Optuna study of this name, None where there is none."""
+    found = connection.execute(text("SELECT study_id FROM studies WHERE study_name = :name"), {"name": name}).scalar()
+    return None if found is None else int(found)
+
+
 def system_attributes(connection: Connection, study_id: int) -> dict[str, Any]:
     """Read what tools keep of a study: the dashboard's note and figures among it."""
     rows = connection.execute(

@@ -78,6 +78,7 @@
     try {
       const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
       if (!answer.ok) throw new Error(String(answer.status));
+      again ||= answer.headers.has("Age"); // drawn before: there may be news that it does not show
       put(new DOMParser().parseFromString(await answer.text(), "text/html"));
     } catch {
       again = true; // the service is away: it is asked again
