@@ -8,10 +8,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
 
 from tests.machine import ROOT
 from tests.scripts import FAST, until
@@ -42,14 +40,14 @@ SCRIPT = {
 """Its own LR is far too high: whatever else is tried wins."""
 
 
-def started(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+def started(directory: Path, *arguments: str, script: str = "script.yaml") -> subprocess.Popen[str]:
     (directory / "train.py").write_text(TRAIN)
     (directory / "script.yaml").write_text(json.dumps(SCRIPT))
-    command = [sys.executable, "-m", "etude", "search", "--script", "script.yaml", *arguments]
+    command = [sys.executable, "-m", "etude", "search", "--script", script, *arguments]
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
     return subprocess.Popen(
         command, cwd=directory, env=environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -63,10 +61,9 @@ def left_running(directory: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Popen[str], str, str]:
-    """A search that was interrupted once, and then went on to its answer."""
-    directory = tmp_path_factory.mktemp("search")
+def test_the_command_goes_on_to_the_answer(tmp_path: Path) -> None:
+    """Interrupted, its script ends with it; called again it goes on, and its budget is exact. 0 is a winner."""
+    directory = tmp_path
     arguments = ("--name", "mine", "--trials", "8", "--json")
     with started(directory, *arguments) as first:
         assert first.stderr is not None
@@ -83,12 +80,6 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess
     (directory / "hold").unlink()
     with started(directory, *arguments) as second:
         out, errors = second.communicate(timeout=200)
-    return directory, second, out, errors
-
-
-def test_the_command_goes_on_to_the_answer(searched: tuple[Path, subprocess.Popen[str], str, str]) -> None:
-    """Interrupted, its script ends with it; called again it goes on, and its budget is exact. 0 is a winner."""
-    directory, second, out, errors = searched
 
     answer = json.loads(out)
     assert "going on with mine" in errors
@@ -98,15 +89,3 @@ def test_the_command_goes_on_to_the_answer(searched: tuple[Path, subprocess.Pope
     assert sum(counts[state] for state in ("complete", "pruned", "failed", "stopped")) == 8
     assert {arm["name"] for arm in answer["evidence"]["arms"] if arm["role"] == "baseline"} == {"current"}
     assert left_running(directory) == []
-
-
-def test_called_again_it_says_what_is_there(searched: tuple[Path, subprocess.Popen[str], str, str]) -> None:
-    """A study that is done is not searched again: its answer is printed, with its exit status."""
-    directory, _, _, _ = searched
-
-    with started(directory, "--name", "mine", "--trials", "8") as again:
-        out, errors = again.communicate(timeout=100)
-
-    assert again.returncode == 0, errors
-    assert "mine is done already" in errors
-    assert "Change" in out

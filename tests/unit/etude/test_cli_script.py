@@ -11,6 +11,13 @@ from click.testing import CliRunner, Result
 
 from etude.checkout import NoCheckout
 from etude.cli import main
+from etude.script_search import ScriptSearch
+from etude.settings import PartsSettings
+from search_spaces.problems import Conflict, NotFound
+from search_spaces.results import StudyView
+from search_spaces.script_spec import read_script_spec
+from search_spaces.study import StudySpec
+from tests.unit.etude.answers import study_view
 
 
 def ran(*arguments: str) -> Result:
@@ -95,3 +102,50 @@ def test_without_a_checkout_it_says_what_to_get(monkeypatch: pytest.MonkeyPatch)
 
     assert result.exit_code == 5
     assert "clone the repository" in result.output
+
+
+class Known:
+    """A service that has one study, or none."""
+
+    def __init__(self, view: StudyView | None) -> None:
+        self._view = view
+
+    def get(self, name: str) -> StudyView:
+        if self._view is None:
+            raise NotFound(f"no study {name}")
+        return self._view
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def of_task(task: dict[str, str]) -> StudyView:
+    spec = StudySpec.model_validate({"name": "mine", "task": task})
+    return study_view().model_copy(update={"spec": spec})
+
+
+def looked_for(tmp_path: Path, view: StudyView | None) -> StudyView | None:
+    """What a search of version v2 of the script `train` finds under the name `mine`."""
+    spec = read_script_spec(
+        {"name": "train", "command": "python train.py", "metric": {"source": "stdout", "pattern": "(.)"}}
+    )
+    settings = PartsSettings(data_dir=tmp_path)
+    with ScriptSearch(settings, tmp_path, spec, "v2", environ={"ETUDE_URL": "http://127.0.0.1:9"}) as search:
+        search.client.close()
+        search.client = Known(view)  # type: ignore[assignment]
+        return search.find("mine")
+
+
+def test_a_study_that_is_there_is_found(tmp_path: Path) -> None:
+    """Under its own name and version a search goes on; where there is none it begins."""
+    there = of_task({"name": "train", "version": "v2"})
+
+    assert looked_for(tmp_path, there) == there
+    assert looked_for(tmp_path, None) is None
+
+
+@pytest.mark.parametrize("task", [{"name": "train", "version": "v1"}, {"name": "other", "version": "v2"}])
+def test_a_script_that_has_changed_is_another(tmp_path: Path, task: dict[str, str]) -> None:
+    """Under the name of a study of something else nothing is mixed: it says what is there, and what to do."""
+    with pytest.raises(Conflict, match=r"a study mine is there already.*--name"):
+        looked_for(tmp_path, of_task(task))

@@ -39,22 +39,17 @@ def reports(wire: Wire) -> dict[int, list[int]]:
 
 def test_inject_counts_and_imposes(store: Store, wire: Wire, tmp_path: Path) -> None:
     """In (a) reports stand at the updates made, a cosine trains otherwise than `current`, and the budget is exact."""
-    cosine = OWN.model_copy(update={"schedule": Cosine()})
-    for first, candidate in enumerate((OWN, OWN.with_lr(0.01), cosine)):
+    for first, candidate in enumerate((OWN, OWN.model_copy(update={"schedule": Cosine()}))):
         propose(store, first=first, candidate=candidate)
 
-    work(wire, torch_script(tmp_path, slots=3))
+    work(wire, torch_script(tmp_path, slots=2))
 
     ended = trials(store)
-    assert [(trial.state, trial.steps_done) for trial in ended] == [("complete", STEPS)] * 3, ended
-    assert reports(wire) == {number: list(range(10, 101, 10)) for number in range(3)}
-    own, slow, other = (trial.value for trial in ended)
-    assert own is not None
-    assert slow is not None
-    assert slow > own
-    assert other not in (own, slow)
+    assert [(trial.state, trial.steps_done) for trial in ended] == [("complete", STEPS)] * 2, ended
+    assert reports(wire) == {number: list(range(10, 101, 10)) for number in range(2)}
+    assert ended[0].value != ended[1].value
     counts = get_study(store, "mine").counts
-    assert (counts.complete, counts.ended) == (3, 3)
+    assert (counts.complete, counts.ended) == (2, 2)
 
 
 READS = """
