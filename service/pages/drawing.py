@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Tree
@@ -28,6 +29,8 @@ VARIABLES = {
 }  # fmt: skip
 _FONT_SIZE = re.compile(r"([\d.]+)px")
 _REFERENCE = re.compile(r"(?<=#)(?=[A-Za-z_])")
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that no XML may hold; a name may."""
 _DROPPED = ("metadata", "style")
 
 
@@ -79,7 +82,7 @@ def themed_svg(figure: Figure, name: str, title: str) -> Markup:
     """Write a figure as an SVG element for a page: `name` is unique on it, `title` says what is to be seen."""
     root = _tree(figure, name)
     label = Tree.Element("title", {"id": f"{name}-title"})
-    label.text = title
+    label.text = _UNWRITABLE.sub("\ufffd", title)
     root.insert(0, label)
     root.attrib |= {"class": "chart", "role": "img", "aria-labelledby": f"{name}-title"}
     # Text in a tree is escaped when it is written.
@@ -102,9 +105,12 @@ def _tree(figure: Figure, name: str) -> Tree.Element:
 
     written = io.BytesIO()
     # Equal figures get equal ids, so that equal pages are equal texts.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}):
+    set_so = mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False})
+    with set_so, warnings.catch_warnings():
+        # A letter that matplotlib's font lacks is one that the page's may have: only its width is guessed.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    root = Tree.fromstring(written.getvalue())  # noqa: S314 - matplotlib has written it
+    root = Tree.fromstring(_UNWRITABLE.sub("\ufffd", written.getvalue().decode()))  # noqa: S314 - matplotlib's own
     _drop(root)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]

@@ -96,3 +96,13 @@ def test_a_figure_takes_its_colours_from_the_page_and_has_no_style_of_its_own() 
     assert "style" not in svg
     assert all(name.startswith("arms-") for name in re.findall(r'\bid="([^"]+)"', svg))
     assert "loss &lt;b&gt;" in svg
+
+
+@pytest.mark.parametrize("metric", ["loss \x01\x1f", "$x_1$ & 100 %", "]]>", "--><script>", "a\nb", "精度"])
+def test_any_name_of_a_metric_can_be_drawn(metric: str) -> None:
+    """Control characters, mathematics and markup: what stands there is text."""
+    figure = arms_figure(evidence().arms, PLACES, metric)
+
+    assert figure is not None
+    assert "<script" not in figure.svg
+    assert not re.search("[\x00-\x08]", figure.svg)
