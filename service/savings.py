@@ -140,11 +140,17 @@ def _pilot(question: Question) -> Plan[dict[int, float] | str]:
         return f"training the reference at shorter horizons is {TOO_DEAR}"
     losses = {}
     for steps, wanted in by_steps.items():
-        gain = question.over_reference(question.trainings.values(wanted))
-        if gain is None or gain.n < len(seeds):
+        gain = _over_reference(question, wanted)
+        if gain is None:
             return f"the reference did not end well at {steps} steps"
         losses[steps] = -gain.gain
     return losses
+
+
+def _over_reference(question: Question, wanted: Sequence[Wanted]) -> PairedGain | None:
+    """Return the gain of redrawn trainings over the reference at T; None where one of them gave no value."""
+    values = question.trainings.values(wanted)
+    return question.over_reference(values) if all(map(math.isfinite, values.values())) else None
 
 
 def fits(candidate: Candidate, steps: int) -> bool:
@@ -232,8 +238,8 @@ def _tested_at(question: Question, steps: int) -> Plan[Tested | str]:
     wanted = [Wanted(origin, winner, seed, steps) for seed in question.confirmed.plan.seeds]
     if not (yield wanted):
         return f"training the winner at {steps} steps is {TOO_DEAR}"
-    gain = question.over_reference(question.trainings.values(wanted))
-    if gain is None or gain.n < len(wanted):
+    gain = _over_reference(question, wanted)
+    if gain is None:
         return f"the winner did not end well at {steps} steps"
     return Tested(steps, gain, question.margin)
 

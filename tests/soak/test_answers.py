@@ -46,8 +46,8 @@ def test_the_default_study_comes_to_a_verdict_unattended(tmp_path: Path, task: s
     assert evidence.trials.ended == 64
     assert [arm.role for arm in evidence.arms] == 2 * ["candidate"] + 3 * ["baseline"]
     assert all(set(arm.values) == set(answer.seeds) for arm in evidence.arms)
-    assert 1 <= len(evidence.test) <= 2
-    assert all({"test_loss", "test_accuracy"} <= set(score.metrics) for score in evidence.test)
+    assert 1 <= len(evidence.test_scores) <= 2
+    assert all({"test_loss", "test_accuracy"} <= set(score.metrics) for score in evidence.test_scores)
     assert (evidence.ladder is not None) == (evidence.steps_saved is not None) == (answer.verdict == "winner")
     assert answer.compute.extras <= answer.compute.confirmation
     kept = answer.verdict == "no_winner"
