@@ -54,8 +54,9 @@ Exit status:
   2    the command line, a setting or a file is wrong
   3    the service cannot be reached, or cannot reach its store: worth trying again
   4    there is no study or trial of this name
-  5    `up`, `demo`, `worker`, `store` and `task` found no checkout of Étude to start from
+  5    a command that starts parts or scripts found no checkout of Étude to start from
   130  Ctrl-C
+`search` has its own: 0 winner, 3 no winner, 4 undecided, 5 as above, 1 any other error.
 With --json an error other than 2 is JSON on stderr: its `detail`, with `code` and `field` where the service said them.
 \b
 Settings from the environment:

@@ -78,6 +78,7 @@ def worker(arguments: tuple[str, ...]) -> None:
 
     `--devices all` starts one process for each GPU. `--pack 1` trains one trial after another; without it the worker
     measures how many trials of a task are fastest at once.
+    `--script script.yaml` offers a training script as it is: its command is the worker's own, and no client's.
     `--task my_package.tasks:MyTask` offers a task of your own; packages offer theirs as entry points of `etude.tasks`.
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """

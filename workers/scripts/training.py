@@ -12,6 +12,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
+
 from etude.script_files import RECORD_DIRECTORY, Record, ScriptTrial, environment, write_trial
 from search_spaces.candidate import Candidate
 from search_spaces.schedules import curve
@@ -64,7 +66,9 @@ class ScriptTraining:
         """Every value of the metric so far, with the updates made."""
         directory.mkdir(parents=True, exist_ok=True)
         place = Path(spec.directory)
-        trial = write_trial(directory, self._trial(study, number, purpose, own_lrs, largest_lr))
+        told = self._trial(study, number, purpose, own_lrs, largest_lr)
+        self._imposed = told.lr if told.mode == "inject" else None
+        trial = write_trial(directory, told)
         self.record = Record(trial)
         self._readings = readings(spec.metric, place, directory, self._began_at - 1)
         self._log = BoundedLog(directory / LOG, spec.log_bytes)
@@ -204,9 +208,25 @@ class ScriptTraining:
         made, horizon = self.updates, self._asked.horizon_steps
         if self._spec.mode == "inject" and not self.record.updates:
             return "no update was counted inside the script, so no learning rate was set: see docs/scripts.md"
+        replaced = self._first_replaced()
+        if replaced is not None:
+            return (
+                f"lr_replaced: at update {replaced} the script trained with a learning rate of its own, which it sets "
+                "within the update: the mode inject does not fit it"
+            )
         if horizon is None or abs(made - horizon) <= max(SLACK_STEPS, SLACK_SHARE * horizon):
             return None
         return f"horizon_mismatch: the script has made {made} updates, and the study's horizon is {horizon}"
+
+    def _first_replaced(self) -> int | None:
+        """Return the first update whose LR in force was not the one imposed; None where that is not known of any."""
+        if self._imposed is None:
+            return None
+        in_force = self.record.curves().in_force
+        imposed = np.asarray(self._imposed, dtype=np.float64)[: len(in_force)]
+        seen = in_force[: len(imposed)]
+        wrong = ~np.isnan(seen) & ~np.isclose(seen, imposed, rtol=SAME_LR, atol=0.0)
+        return int(np.argmax(wrong)) if wrong.any() else None
 
     def _with_tail(self, reason: str) -> str:
         shown = self.tail()
@@ -227,6 +247,8 @@ class ScriptTraining:
         shutil.rmtree(self._directory / RECORD_DIRECTORY, ignore_errors=True)
 
 
+SAME_LR = 1e-6
+"""Relative difference that rounding makes between two LRs, where an optimizer holds its own as float32."""
 SLACK_STEPS, SLACK_SHARE = 2, 0.02
 """Updates that may be missing at the end: those that a gradient scaler has skipped."""
 

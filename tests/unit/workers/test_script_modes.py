@@ -13,7 +13,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.schedules import Cosine, curve
 from store import Store
 from store.studies import get_study
-from tests.scripts import STEPS, script_of, torch_script
+from tests.scripts import LINE, STEPS, script_of, torch_script
 from tests.small_task import CANDIDATE
 from tests.wire import Wire, propose, trials
 from workers.loop import Worker
@@ -22,6 +22,7 @@ from workers.timing import Timing
 
 QUICK = Timing(report=0.0, drain=0.0, first_idle=0.01, longest_idle=0.05, ask=0.05)
 OWN = script_current(0.05)
+COSINE = OWN.model_copy(update={"schedule": Cosine()})
 
 
 def work(wire: Wire, script: Script) -> None:
@@ -39,7 +40,7 @@ def reports(wire: Wire) -> dict[int, list[int]]:
 
 def test_inject_counts_and_imposes(store: Store, wire: Wire, tmp_path: Path) -> None:
     """In (a) reports stand at the updates made, a cosine trains otherwise than `current`, and the budget is exact."""
-    for first, candidate in enumerate((OWN, OWN.model_copy(update={"schedule": Cosine()}))):
+    for first, candidate in enumerate((OWN, COSINE)):
         propose(store, first=first, candidate=candidate)
 
     work(wire, torch_script(tmp_path, slots=2))
@@ -50,6 +51,18 @@ def test_inject_counts_and_imposes(store: Store, wire: Wire, tmp_path: Path) -> 
     assert ended[0].value != ended[1].value
     counts = get_study(store, "mine").counts
     assert (counts.complete, counts.ended) == (2, 2)
+
+
+def test_an_lr_that_the_script_sets_within_the_update_fails(store: Store, wire: Wire, tmp_path: Path) -> None:
+    """What was not trained as its candidate says is no result: the LR in force is compared at every update."""
+    propose(store, candidate=COSINE)
+    hook = "optimizer.register_step_pre_hook(lambda one, *_: one.param_groups[0].update(lr=0.03))\nx = torch"
+
+    work(wire, torch_script(tmp_path, LINE.replace("x = torch", hook)))
+
+    (failed,) = trials(store)
+    assert failed.state == "failed"
+    assert str(failed.error).startswith("lr_replaced: at update 0 ")
 
 
 READS = """
