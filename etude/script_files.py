@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .script.layout import SCHEMA_VERSION, TRIAL_VARIABLE
 from .script_record import Record
-from .script_seen import UNSEEDED, Curves, GroupSeen, OptimizerSeen, ProcessSeen
+from .script_seen import Curves, GroupSeen, OptimizerSeen, ProcessSeen
 
 __all__ = [
-    "UNSEEDED", "Curves", "GroupSeen", "Mode", "OptimizerSeen", "ProcessSeen", "Record", "ScriptTrial", "environment",
+    "Curves", "GroupSeen", "Mode", "OptimizerSeen", "ProcessSeen", "Record", "ScriptTrial", "environment",
     "write_trial",
 ]  # fmt: skip
 

@@ -82,13 +82,18 @@ class ProcessRecord:
         values = np.fromfile(file, count=count * layout.ROW_WORDS) if file.is_file() else np.empty(0)
         return values[: len(values) // layout.ROW_WORDS * layout.ROW_WORDS].reshape(-1, layout.ROW_WORDS)
 
-    def shares(self, largest: float | None) -> Floats:
-        """Return by slot what a group's LR is of the largest: the trial's ratio, or with `largest` as they were."""
-        groups = {event["slot"] + i: one["ratio"] for event in self._groups for i, one in enumerate(event["groups"])}
-        ratios = np.asarray([groups[slot] for slot in sorted(groups)])
-        if largest is not None:
-            ratios = self._words.view(np.float64)[layout.FIRST_GROUP :][: len(ratios)] / (largest or 1.0)
-        return np.where(ratios > 0, ratios, 1.0)
+    def shares(self, slots: NDArray[np.intp], largest: float | None) -> Floats:
+        """Return what these groups' LRs are of the largest: by the trial's ratios, or with `largest` as they were.
+
+        1 where that is not known, so that the LR stays as it is.
+        """
+        table = np.zeros(int(slots.max(initial=0)) + 1)
+        for event in self._groups:
+            for slot, one in enumerate(event["groups"], event["slot"]):
+                if slot < len(table):
+                    rate = one["ratio"] if largest is None else self._group(slot, one).largest_lr / (largest or 1.0)
+                    table[slot] = rate
+        return np.where(table > 0, table, 1.0)[slots]
 
     def seen(self) -> ProcessSeen:
         """Return what is known of it."""
@@ -169,7 +174,8 @@ class ProcessRecord:
 
     def _group(self, slot: int, one: Event) -> GroupSeen:
         floats = self._words.view(np.float64)
-        largest = float(floats[layout.FIRST_GROUP + slot]) if slot < layout.MOST_GROUPS else 0.0
+        kept = slot < layout.MOST_GROUPS
+        largest = float(floats[layout.FIRST_GROUP + slot]) if kept else one["initial_lr"] or 0.0
         return GroupSeen(one["initial_lr"], one["ratio"], largest)
 
     def misfits(self) -> tuple[str, ...]:

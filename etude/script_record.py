@@ -76,7 +76,7 @@ class Record:
     def _in_units_of_the_largest(self, process: ProcessRecord) -> Floats:
         """Return own LR, LR in force and seconds, of shape (3, updates)."""
         own, in_force, seconds, slots = process.rows().T
-        shares = process.shares(None if self._imposes else self.largest_lr)[slots.astype(np.intp)]
+        shares = process.shares(slots.astype(np.intp), None if self._imposes else self.largest_lr)
         return np.stack([own / shares, in_force if self._imposes else in_force / shares, seconds])
 
     def own_lrs(self) -> tuple[tuple[float, ...], ...]:

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-UNSEEDED = 67280421310721
-"""`torch.initial_seed()` as long as nothing sets a seed: the default of torch's generators."""
-
 
 @dataclass(frozen=True)
 class GroupSeen:
@@ -61,7 +58,7 @@ class ProcessSeen:
     """Median of the seconds from one update to the next; None before the second one."""
     optimizers: tuple[OptimizerSeen, ...]
     torch_seed: int | None
-    """`torch.initial_seed()` at the first update, as the script set it or UNSEEDED; None before that update."""
+    """What `torch.initial_seed()` was at the first update; None before that, and where the script has set none."""
     end: Literal["exit", "exception"] | None
     """How it ended; None while it runs, and for ever where it was killed or left by `os._exit`."""
     error: str | None

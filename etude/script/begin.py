@@ -63,13 +63,13 @@ class Inside:
         for handle in self._handles:
             handle.remove()
 
-    def before(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def before(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
         """Look at what the script has written since the last update, then begin the next one."""
         if not self._introduced:
             self._introduce()
         self._lines.watch()
         self._growth.look(self.updates.made)
-        self.updates.before(optimizer, args, kwargs)
+        self.updates.before(optimizer, sys._getframe(1))
 
     def forked(self) -> None:
         """Begin anew in a forked child, which has a record of its own as soon as it has something to record."""

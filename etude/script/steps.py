@@ -8,8 +8,8 @@ goes on from its own numbers, and its logs, its checkpoints and its decisions ar
 
 from __future__ import annotations
 
+import math
 import os
-import sys
 import time
 import weakref
 from collections.abc import Iterable
@@ -61,6 +61,8 @@ class Updates:
 
     def __init__(self, torch: Any, trial: Trial, writer: Writer) -> None:
         self._torch, self._trial = torch, trial
+        self._unset_seed = torch.initial_seed()
+        """Drawn by torch as it was imported, until somebody sets another."""
         self._start_anew(writer, 0)
 
     def forked(self, writer: Writer) -> None:
@@ -90,9 +92,8 @@ class Updates:
             self._said.add(words)
             self._writer.event("misfit", words=words)
 
-    def before(self, optimizer: Any, _args: Any, _kwargs: Any) -> None:
-        """Put the trial's LR in force."""
-        frame = sys._getframe(1)
+    def before(self, optimizer: Any, frame: Any) -> None:
+        """Put the trial's LR in force; `frame` is that of the step, which is on the stack until it ends or raises."""
         if self._steps:
             self._drop_those_that_raised(frame)
         if self._steps:
@@ -215,9 +216,11 @@ class Updates:
         self.trains = True
         rank, world = _rank(self._torch)
         self._base, self._optimizers_before = self._writer.begin(rank, world)
-        local = os.environ.get("LOCAL_RANK", "")
+        local, seed = os.environ.get("LOCAL_RANK", ""), self._torch.initial_seed()
         self._writer.event(
-            "begin", local_rank=int(local) if local.isdigit() else None, torch_seed=self._torch.initial_seed()
+            "begin",
+            local_rank=int(local) if local.isdigit() else None,
+            torch_seed=seed if seed != self._unset_seed else None,
         )
 
     def _meet(self, optimizer: Any) -> Known:
@@ -240,7 +243,7 @@ class Updates:
         known.ratios += [self._rates.ratio(optimizer, index, position) for position in range(first, len(groups))]
         known.largest += [0.0] * (len(groups) - first)
         known.slots += range(self._slots, self._slots + len(groups) - first)
-        described = [
+        described: list[dict[str, Any]] = [
             {"initial_lr": self._rates.initial(group), "ratio": ratio}
             for group, ratio in zip(groups[first:], known.ratios[first:])
         ]
@@ -249,6 +252,14 @@ class Updates:
             kind=f"{type(optimizer).__module__}.{type(optimizer).__qualname__}",
         )  # fmt: skip
         self._slots += len(groups) - first
+        for position in range(first, len(groups)):
+            self._keep_far(known, position, groups[position], described[position - first]["initial_lr"])
+
+    def _keep_far(self, known: Known, position: int, group: dict[str, Any], initial: float | None) -> None:
+        """Keep the LR that a group begins with as its largest, where it lies on a device and is not read again."""
+        if initial and math.isnan(self._rates.number(group.get("lr"))):
+            known.largest[position] = initial
+            self._writer.largest(known.slots[position], initial)
 
 
 def _rank(torch: Any) -> tuple[int, int]:

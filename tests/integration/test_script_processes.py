@@ -31,6 +31,7 @@ def test_metrics_of_a_wrapped_script_are_known_by_update(tmp_path: Path) -> None
     assert_on_the_curve(trained, trial, 1.0)
     assert steps == written
     assert unknown == (None, None)
+    assert trained.processes[0].torch_seed == 17
     own = 0.5 * 0.9 * 0.9
     assert trained.output == (
         f"val_loss=before\ntheirs began sitecustomize {hidden / 'sitecustomize.py'}\nval_loss=1\n"
@@ -48,6 +49,7 @@ def test_forks_count_for_themselves_and_an_error_is_kept(tmp_path: Path) -> None
     assert (child.updates, child.base, child.end) == (2, 3, None)
     assert parent.error is not None
     assert parent.error.endswith("ValueError: the data have ended")
+    assert parent.torch_seed is None
     assert trained.updates == 5
     assert trained.misfits == (
         "Several processes of rank 0 trained at the same time; their updates are not one curve.",

@@ -110,12 +110,13 @@ def test_a_scheduler_by_update_and_by_epoch_with_scales_by_layer(tmp_path: Path)
     assert_on_the_curve(trained, trial, 1.0, 0.5, 0.25)
 
 
-@pytest.mark.parametrize("kind", ["wrapping", "copying", "deriving", "tensor", "closure", "raising"])
+@pytest.mark.parametrize("kind", ["wrapping", "copying", "deriving", "tensor", "far", "closure", "raising"])
 def test_optimizers_with_ways_of_their_own(tmp_path: Path, kind: str) -> None:
     """Steps within steps count once, an LR in a tensor is set in place, a step that raises is none."""
     counted, trained, trial = both(tmp_path, "odd.py", kind)
 
-    assert counted.updates == (3 if kind == "raising" else 6)
+    assert (counted.updates, counted.own_lrs) == (3 if kind == "raising" else 6, ((0.5,),))
+    assert np.isnan(counted.curves.own).all() == (kind == "far")  # nobody waits for a device to know it
     assert_on_the_curve(trained, trial, 1.0)
     assert trained.said["logged"] == 0.5
 

@@ -12,6 +12,7 @@ import torch
 from seen import Seen, parameter
 from tqdm import tqdm
 
+torch.manual_seed(17)
 seen, weight = Seen(), parameter()
 optimizer = torch.optim.SGD([weight], lr=0.5)
 scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
