@@ -66,6 +66,8 @@ Settings from the environment:
   ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
   ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)
   ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
+  ETUDE_WEBHOOK_HOSTS       hosts that recurrences may tell of their nights, with commas (none)
+  ETUDE_WEBHOOK_NETWORKS    networks beyond the public internet in which those may be, 10.0.0.0/8 (none)
   ETUDE_CHECKPOINTS         where workers save trainings, a path or an fsspec URL (checkpoints in ETUDE_DATA_DIR)
   ETUDE_CHECKPOINT_SECONDS  training between two of a trial's (5; 0: saved at every rung)
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,8 @@ from .paired import paired_gain
 from .seeds import derived_seed
 from .submission import Resolution, resolve_submission
 from .widening import edges, with_ranges
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 300.0
 """A due time so old is late: while clocks run, each has its night; late ones are caught up by policy."""
@@ -101,6 +104,10 @@ def begun(due: Due, offers: Sequence[OfferedTask], at: float) -> Night:
         raise
     except Problem as problem:
         return Night(at, "failed", reason=str(problem))
+    except Exception as defect:
+        # Tried again, it would fail again, and no later night would ever be reached.
+        log.exception("recurrence %s: its night could not be made", due.recurrence.spec.name)
+        return Night(at, "failed", reason=f"a defect of the service ({type(defect).__name__}): its log has the details")
 
 
 def _begun(due: Due, offers: Sequence[OfferedTask], at: float) -> Night:

@@ -13,6 +13,8 @@ from .engine import Store
 from .tables import outbox, recurrences
 
 ERROR_LENGTH = 500
+AT_ONCE = 0.0
+"""When a new message is due, whatever clock its night went by."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def tell(connection: Connection, recurrence: Row[Any], event: str, content: dict
     """Put a message into the outbox, in the transaction of what it tells; without a webhook there is nobody to tell."""
     if recurrence.spec["webhook"] is None:
         return
-    row = {"recurrence_id": recurrence.id, "event": event, "content": content, "next_at": at, "created_at": at}
+    row = {"recurrence_id": recurrence.id, "event": event, "content": content, "next_at": AT_ONCE, "created_at": at}
     connection.execute(insert(outbox).values(row))
 
 
@@ -44,7 +46,7 @@ def take_message(store: Store, hold_seconds: float) -> Message | None:
             return None
     with store.begin() as connection:
         now = store.now(connection)
-        query = _due(now).order_by(outbox.c.next_at).limit(1).with_for_update(skip_locked=True, of=outbox)
+        query = _due(now).order_by(outbox.c.next_at, outbox.c.id).limit(1).with_for_update(skip_locked=True, of=outbox)
         row = connection.execute(query).first()
         if row is None:
             return None

@@ -15,6 +15,7 @@ from service.due_times import next_due
 from service.night import asked_for
 from store import Store, open_store
 from store.nights import ask_for, claim_due
+from store.outbox import take_message
 from store.recurrences import change, get
 from store.studies import change_state, delete_study, get_study
 from store.workers import offers
@@ -289,6 +290,44 @@ def test_a_winner_is_adopted_where_that_is_the_policy(store: Store, clock: Clock
     assert second.in_use == first.candidate
     assert get(store, "kept").in_use_from is None
     assert nights(store, "kept")[1].in_use == first.in_use
+
+
+def test_news_is_told_and_nothing_else(store: Store, clock: Clock, now: FakeTime) -> None:
+    """The first verdict is, the same one the night after is not, a failed night is; each message is taken once."""
+    recur(store, now, webhook={"url": "https://hooks.example.com/x", "secret": "0123456789abcdef"}, **SHORT)
+    worker = simulated(store)
+    for _ in range(2):
+        now.at += 3600
+        clock.round()
+        train_all(store, worker, clock)
+    now.at += 3600
+    clock.round()
+    delete_study(store, nights(store)[2].study or "")
+    clock.round()
+
+    messages = [take_message(store, 60) for _ in range(3)]
+
+    said = [(message.event, message.content["due_at"]) for message in messages if message is not None]
+    assert said == [("verdict_changed", "2030-03-27T12:00:00Z"), ("night_failed", "2030-03-27T14:00:00Z")]
+    assert messages[0] is not None
+    assert messages[0].webhook is not None
+    assert messages[0].webhook.secret == "0123456789abcdef"
+
+
+def test_a_defect_fails_one_night_and_not_the_next(
+    store: Store, clock: Clock, now: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody has foreseen fails the night in which it happens; the due time after it is claimed as ever."""
+    recur(store, now, **SHORT)
+    with monkeypatch.context() as patch:
+        patch.setattr("service.night.derived_seed", lambda *_words: "none")
+        now.at += 3600
+        clock.round()
+    now.at += 3600
+    clock.round()
+
+    assert [night.state for night in nights(store)] == ["failed", "running"]
+    assert "a defect of the service (ValidationError)" in (nights(store)[0].reason or "")
 
 
 def test_time_is_the_databases(store: Store) -> None:
