@@ -198,6 +198,25 @@ def test_the_test_split_is_measured_by_trials_for_it_only() -> None:
     assert set(trials[1].metrics) == {"validation_weight", "test_loss", "test_weight"}
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "alone"])
+def test_a_known_optimum_is_recorded_by_confirmations(packed: bool) -> None:
+    """The best value to expect at a training's own horizon stands among its metrics; a search trial says nothing."""
+
+    class Known(Judged):
+        def optimum(self, steps: int) -> float:
+            return 1 / steps
+
+    trials = [
+        attempt(0, CANDIDATES[0]),
+        attempt(1, CANDIDATES[1], purpose="confirmation"),
+        attempt(2, CANDIDATES[2], steps=20, purpose="confirmation"),
+    ]
+
+    to_the_end(Pack(Known(), 3, "by hand") if packed else Solo(Known()), *trials)
+
+    assert [one.metrics.get("optimum_loss") for one in trials] == [None, 1 / 50, 1 / 20]
+
+
 def test_what_a_task_raises_finds_its_trial() -> None:
     """A task that raises for one seed fails the trial of that seed with its traceback; the others reach their ends."""
 

@@ -95,6 +95,14 @@ def test_training_does_what_is_expected_of_it(momentum: float) -> None:
     assert error < 0.03 * known["final_loss"]
 
 
+def test_the_task_knows_its_optimum() -> None:
+    """The least loss to expect after so many steps is that of the best schedule; a longer horizon has a lower one."""
+    task, made = NoisyQuadratic({"dimensions": 5}), problem(QuadraticParams(dimensions=5))
+
+    assert task.optimum(50) == pytest.approx(made.losses(made.optimal(50))[-1])
+    assert task.optimum(100) < task.optimum(50) < made.losses(made.greedy(50))[-1]
+
+
 def test_a_larger_batch_has_less_noise() -> None:
     """The variance of the noise is that of one example over the batch's."""
     task = NoisyQuadratic({"examples": 50, "dimensions": 3})
