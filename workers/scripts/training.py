@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from etude.script_files import RECORD_DIRECTORY, Record, ScriptTrial, environment, write_trial
+from etude.script_files import LR_FILE, RECORD_DIRECTORY, Record, ScriptTrial, environment, write_trial
 from search_spaces.candidate import Candidate
 from search_spaces.schedules import curve
 from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric
@@ -245,6 +245,7 @@ class ScriptTraining:
         self._log.close()
         self.record.close()
         shutil.rmtree(self._directory / RECORD_DIRECTORY, ignore_errors=True)
+        (self._directory / LR_FILE).unlink(missing_ok=True)
 
 
 SAME_LR = 1e-6
