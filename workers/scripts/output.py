@@ -13,6 +13,7 @@ TAIL_CHARACTERS = 3000
 """Of the output, what stands with an error."""
 LONGEST_LINE = 65_536
 """Bytes; a longer line is taken in pieces."""
+JOIN_SECONDS = 5.0
 ENDS = re.compile(rb"[\r\n]")
 
 
@@ -86,8 +87,8 @@ class Listener:
         return not self._thread.is_alive()
 
     def join(self) -> None:
-        """Wait until everything is read."""
-        self._thread.join()
+        """Wait until everything is read; where processes cannot be followed, not for those that have escaped."""
+        self._thread.join(JOIN_SECONDS)
 
     def _listen(self) -> None:
         descriptor = self._output.fileno()
