@@ -9,8 +9,11 @@
     │   ├── NameTaken
     │   ├── LeaseLost
     │   └── LeasesInFlight
+    ├── Unauthorized            the service needs a token, and knows none like this
+    ├── Forbidden               the token has not the scope for this
     ├── MethodNotAllowed
     ├── TooLarge
+    ├── TooManyRequests         `retry_after_seconds` says when to come again
     ├── Unsupported
     ├── StoreUnavailable        worth trying again
     ├── NotReady
@@ -29,6 +32,7 @@ from __future__ import annotations
 
 from search_spaces.problems import (
     Conflict,
+    Forbidden,
     HorizonTooShort,
     InternalError,
     InvalidSpec,
@@ -42,6 +46,8 @@ from search_spaces.problems import (
     Problem,
     StoreUnavailable,
     TooLarge,
+    TooManyRequests,
+    Unauthorized,
     Unsupported,
 )
 
@@ -49,6 +55,7 @@ from .settings import WrongSetting
 
 __all__ = [
     "Conflict",
+    "Forbidden",
     "HorizonTooShort",
     "InternalError",
     "InvalidSpec",
@@ -63,7 +70,9 @@ __all__ = [
     "ServiceUnreachable",
     "StoreUnavailable",
     "TooLarge",
+    "TooManyRequests",
     "TrialLeftOpen",
+    "Unauthorized",
     "Unsupported",
     "WrongSetting",
 ]

@@ -9,8 +9,11 @@
     │   ├── NameTaken           409 name_taken
     │   ├── LeaseLost           409 lease_lost
     │   └── LeasesInFlight      409 leases_in_flight
+    ├── Unauthorized            401 unauthorized           no token, or none that is known
+    ├── Forbidden               403 forbidden              the token may not do this
     ├── MethodNotAllowed        405 method_not_allowed
     ├── TooLarge                413 too_large
+    ├── TooManyRequests         429 too_many_requests      retry_after_seconds says when
     ├── Unsupported             501 unsupported
     ├── StoreUnavailable        503 store_unavailable      worth trying again
     ├── NotReady                503 not_ready              a part that the service keeps is down
@@ -108,6 +111,20 @@ class LeasesInFlight(Conflict):
     code = "leases_in_flight"
 
 
+class Unauthorized(Problem):
+    """This service needs a token, and the request shows none that it knows."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(Problem):
+    """The token, or where the request comes from, does not allow it."""
+
+    code = "forbidden"
+    status = 403
+
+
 class MethodNotAllowed(Problem):
     """This address does not know the request's method."""
 
@@ -116,10 +133,23 @@ class MethodNotAllowed(Problem):
 
 
 class TooLarge(Problem):
-    """The request's body is larger than the service reads."""
+    """The request's body, or what it asks for, is larger than the service takes."""
 
     code = "too_large"
     status = 413
+
+
+class TooManyRequests(Problem):
+    """The token has used up what it may ask for just now; `retry_after_seconds` says when to come again."""
+
+    code = "too_many_requests"
+    status = 429
+
+    def __init__(
+        self, detail: str = "", *, field: str | None = None, retry_after_seconds: int = 1, **extra: Any
+    ) -> None:
+        super().__init__(detail, field=field, retry_after_seconds=retry_after_seconds, **extra)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unsupported(Problem):

@@ -21,6 +21,7 @@ from .resubmission import by_key, same_or_conflict
 from .states import LIVE_STUDY
 from .study_views import answer_or_standing, get_study, list_studies, stored_answer
 from .tables import history, proposals, studies
+from .tokens import TokenShare, refuse_more_studies
 from .trials import end_open_trials
 
 __all__ = [
@@ -54,12 +55,14 @@ def submit(
     resolved: ResolvedStudy | None,
     space: Space | None,
     idempotency_key: str | None = None,
+    token: TokenShare | None = None,
 ) -> StudyView:
     """Store a study; with `resolved` and `space` it runs at once, else it is queued until a task is offered.
 
     Raises:
         NameTaken: the name, or an Optuna study of that name or its confirmation's, exists.
         Conflict: the idempotency key was used for another spec.
+        TooManyRequests: the token has as many studies under way as it may have.
     """
     body = spec.model_dump(mode="json")
     try:
@@ -67,6 +70,7 @@ def submit(
             earlier = by_key(connection, idempotency_key)
             if earlier is None:
                 _submit(store, connection, spec, body, resolved=resolved, space=space, key=idempotency_key)
+                _note_token(connection, spec.name, token)
     except IntegrityError as error:
         return _after_race(store, spec, body, idempotency_key, error)
     if earlier is not None:
@@ -102,6 +106,12 @@ def _submit(
     _insert(store, connection, spec, body, key)
     if resolved is not None and space is not None:
         _start(store, connection, spec.name, resolved, space)
+
+
+def _note_token(connection: Connection, name: str, token: TokenShare | None) -> None:
+    if token is not None:
+        refuse_more_studies(connection, token.name, token.most_studies)
+        connection.execute(update(studies).where(studies.c.name == name).values(token=token.name))
 
 
 def _after_race(

@@ -53,6 +53,7 @@ studies = Table(
     Column("superseded", Json, comment="answers before the budget was extended"),
     Column("archived", Boolean, nullable=False, server_default=text("false"), comment="only the answer is kept"),
     Column("idempotency_key", Text, unique=True),
+    Column("token", Text, comment="name of the token it was submitted with"),
     Column("owner", Text, comment="the coordinator that proposes for this study"),
     Column("owner_until", Double),
     Column("created_at", Double, nullable=False),
@@ -60,6 +61,12 @@ studies = Table(
     CheckConstraint(f"state IN ({listed(tuple(STUDY_MOVES))})", name="etude_studies_state"),
     CheckConstraint("(owner IS NULL) = (owner_until IS NULL)", name="etude_studies_owner"),
     Index("etude_studies_by_state", "state", "priority"),
+    Index(
+        "etude_studies_by_token",
+        "token",
+        postgresql_where=text("token IS NOT NULL"),
+        sqlite_where=text("token IS NOT NULL"),
+    ),
 )
 
 proposals = Table(
@@ -307,6 +314,22 @@ outbox = Table(
     Column("error", Text, comment="of the last attempt"),
     Column("created_at", Double, nullable=False),
     Index("etude_outbox_waiting", "next_at"),
+)
+
+tokens = Table(
+    "etude_tokens",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("name", Text, nullable=False, unique=True, comment="never given again"),
+    Column("digest", Text, nullable=False, unique=True, comment="SHA-256 of the secret, which is not stored"),
+    Column("scopes", Json, nullable=False),
+    Column("parent", Key, ForeignKey("etude_tokens.id", ondelete="CASCADE"), comment="of a session: its token"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("last_used_at", Double),
+    Column("revoked_at", Double),
+    CheckConstraint("parent IS NULL OR expires_at IS NOT NULL", name="etude_tokens_session_ends"),
+    Index("etude_tokens_by_parent", "parent"),
 )
 
 
