@@ -21,6 +21,7 @@ from . import (
     cli_script,
     cli_studies,
     cli_submit,
+    cli_tokens,
     cli_watch,
 )
 from .checkout import NoCheckout
@@ -65,6 +66,7 @@ Settings from the environment:
   ETUDE_DATA_DIR            where `up` keeps its store and logs (./var)
   ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
   ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)
+  ETUDE_ADMIN_TOKEN         an admin token of your own choice for the service of `up`, or its file: ..._TOKEN_FILE
   ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
   ETUDE_WEBHOOK_HOSTS       hosts that recurrences may tell of their nights, with commas (none)
   ETUDE_WEBHOOK_NETWORKS    networks beyond the public internet in which those may be, 10.0.0.0/8 (none)
@@ -137,6 +139,7 @@ for command in (
     cli_changes.stop,
     cli_changes.delete,
     cli_recurrences.recurrence,
+    cli_tokens.token,
     cli_completion.completion,
 ):
     main.add_command(command)

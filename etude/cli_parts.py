@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -11,10 +12,13 @@ from typing import Any
 
 import click
 
+from search_spaces.problems import Forbidden, Unauthorized
+
 from .checkout import NoCheckout, find_checkout
 from .cli_options import json_option, print_json, show
 from .client import Client
 from .demo import TRIALS, show_demo
+from .first_token import first_token
 from .pace import ENDED
 from .parts import Parts
 from .progress import stderr_console
@@ -30,18 +34,22 @@ def up(workers: int, as_json: bool) -> None:
     """Keep the service, workers and the Optuna dashboard running until Ctrl-C.
 
     Nothing is lost at the end: workers give their trials back, and the next `etude up` goes on with them. A part
-    that dies ends the others with exit status 1; its log's end is shown.
+    that dies ends the others with exit status 1; its log's end is shown. Where ETUDE_HOST can be reached from other
+    machines and the store has no token yet, the first admin token is made and printed, this once.
     """
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
     end_on_signals()
+    token = first_token(settings, root, os.environ)
     with Parts(settings, root) as parts:
         try:
+            if token is not None:  # before anything can fail: it is known only now
+                click.echo(f"token      {token}  (admin; shown this once: `ETUDE_TOKEN` takes it)", err=as_json)
             parts.start_all(workers)
             if as_json:
                 print_json(_where(settings, workers))
             else:
-                _say_where(settings, workers)
+                _say_where(settings, workers, token)
             while True:
                 parts.check()
                 time.sleep(CHECK_SECONDS)
@@ -140,12 +148,13 @@ def _where(settings: PartsSettings, workers: int) -> dict[str, Any]:
     return places | {"workers": workers, "logs": str(settings.logs)}
 
 
-def _say_where(settings: PartsSettings, workers: int) -> None:
+def _say_where(settings: PartsSettings, workers: int, token: str | None) -> None:
     click.echo(f"service    {settings.url}  (API: {settings.url}/docs)")
     click.echo(f"dashboard  {settings.dashboard_url}")
     click.echo(f"store      {settings.store_url}")
     click.echo(f"workers    {workers}; logs of all parts: {settings.logs}")
-    with Client(settings.url) as client:
+    # A service with tokens tells what goes on to who has one; it runs for the others all the same.
+    with Client(settings.url, token) as client, contextlib.suppress(Unauthorized, Forbidden):
         for study in (study for study in client.list() if study.state not in ENDED):
             click.echo(f"goes on    {study.name} ({study.state}, {study.counts.ended}/{study.budget.trials} trials)")
     click.echo("Ctrl-C stops everything and loses nothing.")

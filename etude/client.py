@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .plots import Drawn
     from .recurrences import Recurrences
     from .saved import KeepableAnswer
+    from .token_list import Tokens
     from .work import HttpVerbs
 
     Spec = StudySpec | Mapping[str, Any]
@@ -90,6 +91,13 @@ class Client:
     def url(self) -> str:
         """Address of the service."""
         return self._http.url
+
+    @property
+    def tokens(self) -> Tokens:
+        """The service's tokens: made, listed and revoked by admins."""
+        from .token_list import Tokens
+
+        return Tokens(self._http)
 
     @property
     def recurrences(self) -> Recurrences:

@@ -75,7 +75,7 @@ class Http:
                 if last or not _may_be_sent_again(error, repeatable):
                     raise ServiceUnreachable(self._unreachable(error)) from error
             else:
-                if last or not repeatable or response.status_code not in WORTH_REPEATING:
+                if last or not _is_worth_repeating(response, repeatable):
                     return _checked(response)
                 asked = _retry_after(response)
             self._sleep(max(_pause_seconds(attempt), asked))
@@ -122,6 +122,13 @@ def _may_be_sent_again(error: httpx.TransportError, repeatable: bool) -> bool:
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return False
     return repeatable or isinstance(error, httpx.ConnectError)
+
+
+def _is_worth_repeating(response: httpx.Response, repeatable: bool) -> bool:
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:  # not looked at, so it may be sent again
+        asked = response.headers.get("Retry-After", "")
+        return asked.isdecimal() and float(asked) <= LONGEST_PAUSE_SECONDS
+    return repeatable and response.status_code in WORTH_REPEATING
 
 
 def _pause_seconds(attempt: int) -> float:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import httpx
 
-from search_spaces.problems import Problem, StoreUnavailable, Unsupported
+from search_spaces.problems import Problem, StoreUnavailable, TooManyRequests, Unsupported
 from search_spaces.work import (
     LARGEST_BODY_BYTES,
     Announcement,
@@ -108,4 +108,4 @@ class HttpVerbs:
 
 def _worth_repeating(problem: Problem) -> bool:
     # The plain `Problem` has no code of ours: a gateway in front of the service has answered for it.
-    return problem.status >= 500 and not isinstance(problem, Unsupported)
+    return isinstance(problem, TooManyRequests) or (problem.status >= 500 and not isinstance(problem, Unsupported))

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from search_spaces.problems import Problem
+from search_spaces.problems import InvalidSpec, Problem
 
 from .settings import READS_AT_ONCE, VERBS_AT_ONCE, Settings
 
 if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
     from store import Store
 
     from .supervision import Supervised
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(options.only, settings, stop, news)
     except (Problem, OSError) as error:
         sys.stderr.write(f"etude: {error}\n")
-        return START_FAILED
+        return WRONG_SETTINGS if isinstance(error, InvalidSpec) else START_FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,27 +140,46 @@ def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
     from store import open_store
 
     from .dashboard import dashboard_application, dashboard_server
+    from .keyring import Keyring
+    from .opening import prepare_tokens
 
-    open_store(settings.store_url).close()  # Optuna's tables, and an early word when the store is out of reach
-    server = dashboard_server(dashboard_application(settings.store_url), settings.host, settings.dashboard_port)
+    # Opened before Optuna does: its tables, and an early word when the store is out of reach.
+    store = open_store(settings.store_url, pool_size=2)
+    try:
+        prepare_tokens(store, settings)
+        application = dashboard_application(settings.store_url, Keyring(store), settings.session_seconds)
+        server = dashboard_server(application, settings.host, settings.dashboard_port)
+        _serve_pages(server, settings, stop)
+    finally:
+        store.close()
+    return 0
+
+
+def _serve_pages(server: WSGIServer, settings: Settings, stop: threading.Event) -> None:
     thread = threading.Thread(target=server.serve_forever, name="dashboard", daemon=True)
     thread.start()
     _say_ready(f"Optuna dashboard (read-only): {_address(settings.host, server.server_port)}/dashboard")
     stop.wait()
     server.shutdown()
     server.server_close()
-    return 0
 
 
 def _serve(settings: Settings, *, alone: bool) -> int:
     """Serve the API; unless it is to be `alone`, with a coordinator and a clock."""
     from store import open_store
 
+    from .opening import prepare_tokens
     from .supervision import Supervised, command_for
     from .timekeeping import Timekeeping
 
     listener = _bind(settings.host, settings.port)
     store = open_store(settings.store_url, pool_size=READS_AT_ONCE, lease_seconds=settings.lease_seconds)
+    try:
+        prepare_tokens(store, settings)
+    except BaseException:
+        listener.close()
+        store.close()
+        raise
     for_verbs = store.for_verbs(VERBS_AT_ONCE)
     coordinator = None if alone else Supervised(command_for("coordinator"), _environment(settings))
     time_is_kept = contextlib.nullcontext() if alone else Timekeeping(store, settings, coordinator)
@@ -176,7 +197,8 @@ def _serve(settings: Settings, *, alone: bool) -> int:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    return os.environ | {"ETUDE_DATABASE_URL": settings.store_url}
+    kept = {name: value for name, value in os.environ.items() if name != "ETUDE_ADMIN_TOKEN"}
+    return kept | {"ETUDE_DATABASE_URL": settings.store_url}
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -9,8 +9,11 @@ from store.verbs import SqlVerbs
 
 from . import problems
 from .feeds import Feeds
+from .guard import Guard
 from .insights import Insights
-from .middleware import BodyLimit, RequestIds
+from .keyring import Keyring
+from .limits import Rates
+from .middleware import BodyLimit, RequestIds, SafeHeaders
 from .pages.kept import KeptPages
 from .routes import (
     best,
@@ -20,9 +23,11 @@ from .routes import (
     health,
     history,
     importance,
+    login,
     pages,
     recurrences,
     studies,
+    tokens,
     trials,
     work,
     workers,
@@ -52,14 +57,17 @@ def create_app(
     app.state.insights = Insights(store)
     app.state.pages = KeptPages()
     app.state.settings = settings
+    app.state.keyring = Keyring(store)
     app.state.coordinator = coordinator
     problems.install(app)
     app.include_router(work.verbs_router)  # first: routes are looked through in this order, and these are the busiest
     for module in (
         *(studies, trials, work, events, best, code, importance, catalogue, workers),
-        *(history, recurrences, health, pages),
+        *(history, recurrences, tokens, health, pages, login),
     ):
         app.include_router(module.router)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
+    app.add_middleware(Guard, keyring=app.state.keyring, rates=Rates(settings.token_requests_per_second))
     app.add_middleware(RequestIds)
+    app.add_middleware(SafeHeaders)
     return app

@@ -9,6 +9,9 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from .doorway import Doorway
+from .keyring import Keyring
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -41,8 +44,8 @@ def _refuse(start_response: Start, status: str, reason: str, allow: str | None =
     return [body]
 
 
-def dashboard_application(url: str) -> WSGIApplication:
-    """Return optuna-dashboard over the store at `url`, read-only.
+def dashboard_application(url: str, keyring: Keyring | None = None, session_seconds: float = 3600.0) -> WSGIApplication:
+    """Return optuna-dashboard over the store at `url`, read-only, and behind its tokens as `keyring` knows them.
 
     The storage is opened by `get_storage`, which caches finished trials: a bare URL makes every poll of the page
     15 times dearer at 10,000 trials.
@@ -51,7 +54,8 @@ def dashboard_application(url: str) -> WSGIApplication:
     import optuna_dashboard
 
     application: WSGIApplication = optuna_dashboard.wsgi(optuna.storages.get_storage(url))
-    return read_only(application)
+    guarded = read_only(application)
+    return guarded if keyring is None else Doorway(guarded, keyring, session_seconds)
 
 
 class _Server(ThreadingMixIn, WSGIServer):

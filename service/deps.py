@@ -8,10 +8,13 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Path, Query, Request
 
 from store import Store
+from store.tokens import Key
 from store.verbs import SqlVerbs
 
 from .insights import Insights
+from .keyring import Keyring
 from .pages.kept import KeptPages
+from .settings import Settings
 from .supervision import Supervised
 
 # These only look something up, so they are coroutines: a plain function would be called in a thread, at the cost of
@@ -34,6 +37,18 @@ async def _pages(request: Request) -> KeptPages:
     return cast(KeptPages, request.app.state.pages)
 
 
+async def _keyring(request: Request) -> Keyring:
+    return cast(Keyring, request.app.state.keyring)
+
+
+async def _settings(request: Request) -> Settings:
+    return cast(Settings, request.app.state.settings)
+
+
+async def _key(request: Request) -> Key | None:
+    return cast(Key | None, request.state.key)
+
+
 async def _nudge(request: Request) -> Callable[[], None]:
     coordinator = cast(Supervised | None, request.app.state.coordinator)
     return coordinator.nudge if coordinator is not None else _nobody
@@ -47,6 +62,10 @@ StoreOf = Annotated[Store, Depends(_store)]
 InsightsOf = Annotated[Insights, Depends(_insights)]
 PagesOf = Annotated[KeptPages, Depends(_pages)]
 VerbsOf = Annotated[SqlVerbs, Depends(_verbs)]
+KeyringOf = Annotated[Keyring, Depends(_keyring)]
+SettingsOf = Annotated[Settings, Depends(_settings)]
+KeyOf = Annotated[Key | None, Depends(_key)]
+"""The token that the request shows; None where the service asks for none."""
 Nudge = Annotated[Callable[[], None], Depends(_nudge)]
 """Tells the coordinator that there is something to do."""
 StudyName = Annotated[str, Path(description="Name of the study", max_length=80)]

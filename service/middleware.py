@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,6 +53,57 @@ class RequestIds:
             if started:
                 raise
             await send_problem(InternalError(request_id=request_id), send_with_id)
+
+
+SAFE_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+"""On every answer that does not say otherwise itself."""
+POLICIES = {
+    b"image/svg+xml": b"default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+API_PAGES = ("/docs", "/redoc")
+API_PAGE_POLICY = (
+    b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' "
+    b"https://cdn.jsdelivr.net https://fonts.googleapis.com; font-src https://fonts.gstatic.com; "
+    b"img-src data: https:; connect-src 'self'; worker-src blob:; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The framework's pages of the API fetch their program from a network of copies and start it in the page."""
+
+
+class SafeHeaders:
+    """Let no answer of ours be framed, guessed at, kept by caches, or run as something else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; headers that the answer has already stay as they are."""
+        path = scope.get("path", "")
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *_safe_headers(path, message.get("headers", []))]
+            await send(message)
+
+        await self.app(scope, receive, send_safely)
+
+
+def _safe_headers(path: str, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    there = {name.lower(): value for name, value in given}
+    kind = there.get(b"content-type", b"").partition(b";")[0]
+    wanted = dict(SAFE_HEADERS)
+    if kind in POLICIES:
+        wanted[b"content-security-policy"] = POLICIES[kind]
+    elif path in API_PAGES and kind == b"text/html":
+        wanted[b"content-security-policy"] = API_PAGE_POLICY
+    return [(name, value) for name, value in wanted.items() if name not in there]
 
 
 class BodyLimit:
@@ -107,12 +159,13 @@ def _given_id(scope: Scope) -> str | None:
     return given.decode() if ACCEPTABLE_ID.fullmatch(given) else None
 
 
-async def send_problem(problem: Problem, send: Send) -> None:
-    """Write a problem straight to the connection, for what happens outside the routes."""
+async def send_problem(problem: Problem, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    """Write a problem straight to the connection, with `more` headers, for what happens outside the routes."""
     body = json.dumps(problem.document()).encode()
     headers: list[tuple[bytes, Any]] = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
+        *more,
     ]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

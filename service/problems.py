@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from search_spaces.model import ProblemValue, field_path
-from search_spaces.problems import HorizonTooShort, InvalidSpec, MethodNotAllowed, NotFound, Problem
+from search_spaces.problems import HorizonTooShort, InvalidSpec, MethodNotAllowed, NotFound, Problem, TooManyRequests
 
 Location = tuple[Any, ...]
 Row = Mapping[str, Any]
@@ -49,6 +49,8 @@ def _respond(request: Request, problem: Problem, headers: Mapping[str, str] | No
 def _answer_problem(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, Problem)
     headers = {"Retry-After": "1"} if error.status == 503 else None
+    if isinstance(error, TooManyRequests):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
     return _respond(request, error, headers)
 
 

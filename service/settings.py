@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from search_spaces.work import LARGEST_BODY_BYTES
 
 VERBS_AT_ONCE = 7
 """Connections for the verbs, and so as many of each verb at once, but claims: more would only wait for one."""
@@ -24,12 +26,27 @@ class Settings(BaseSettings):
     """Where the store is; default: an SQLite file in `data_dir`."""
     data_dir: Path = Path("var")
     host: str = "127.0.0.1"
-    """Address to listen on; only loopback addresses until requests carry tokens."""
+    """Address to listen on; other than loopback only where the store has tokens."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes a free one and prints it."""
     dashboard_port: int = Field(default=8080, ge=0, le=65535)
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a claim or a report keeps a trial."""
+
+    admin_token: SecretStr | None = None
+    """An admin token that the operator chooses: it is put into the store, as a hash, when the service starts."""
+    admin_token_file: Path | None = None
+    """A file that holds it, instead."""
+    body_bytes: int = Field(default=LARGEST_BODY_BYTES, ge=1024, le=LARGEST_BODY_BYTES)
+    """How large a request's body may be; workers' packs may need all of it."""
+    token_requests_per_second: float = Field(default=500.0, gt=0, allow_inf_nan=False)
+    """Requests a second that one token may send to one process, after a burst of two seconds' worth."""
+    token_trials: int = Field(default=10_000, ge=1)
+    """Trials that a study submitted with a token may have."""
+    token_studies: int = Field(default=100, ge=1)
+    """Studies under way that were submitted with one token."""
+    session_seconds: float = Field(default=12 * 3600.0, gt=0, le=30 * 86_400.0)
+    """How long a person who has logged in stays so."""
 
     webhook_hosts: str = ""
     """Hosts that recurrences may tell of their nights, `hooks.example.com, ci.example.com:8443`; none by default."""
@@ -42,16 +59,6 @@ class Settings(BaseSettings):
         for network in words(written):
             ipaddress.ip_network(network)
         return written
-
-    @field_validator("host")
-    @classmethod
-    def _loopback_only(cls, host: str) -> str:
-        if not is_loopback(host):
-            raise ValueError(
-                f"{host} can be reached from other machines, and this version has no tokens: "
-                "everybody there could read and delete studies. Use 127.0.0.1, ::1 or localhost"
-            )
-        return host
 
     @property
     def store_url(self) -> str:

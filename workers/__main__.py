@@ -13,7 +13,9 @@ from types import FrameType
 
 import torch
 
+from etude.settings import WrongSetting
 from etude.task import Task
+from etude.tokens import find_token
 from etude.work import HttpVerbs
 from search_spaces.problems import InvalidSpec, Problem, StoreUnavailable
 from search_spaces.script_spec import ScriptSpec
@@ -200,8 +202,7 @@ def open_verbs(settings: WorkerSettings) -> Verbs:
         StoreUnavailable: the database cannot be reached.
     """
     if settings.url:
-        token = settings.token.get_secret_value() if settings.token else None
-        return HttpVerbs(settings.url, token)
+        return HttpVerbs(settings.url, _token(settings))
     # A worker that speaks HTTP needs no database driver.
     from store import open_store
     from store.settings import StoreSettings
@@ -209,6 +210,13 @@ def open_verbs(settings: WorkerSettings) -> Verbs:
 
     store = open_store(StoreSettings().url, pool_size=1, lease_seconds=settings.lease_seconds, keeps_plans=True)
     return SqlVerbs(store, rest_seconds=Timing.rest)
+
+
+def _token(settings: WorkerSettings) -> str | None:
+    try:
+        return find_token(settings.token.get_secret_value() if settings.token else None, os.environ)
+    except WrongSetting as error:
+        raise InvalidSpec(str(error), field="ETUDE_TOKEN_FILE") from error
 
 
 def stop_on_signals(stop: Stop) -> None:

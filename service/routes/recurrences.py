@@ -25,6 +25,7 @@ from store.workers import offers
 
 from .. import deps
 from ..due_times import check_due_times, next_due
+from ..limits import check_trials
 from ..night import asked_for, check_template
 from ..pages.nights import nights_of
 from ..pages.rendering import page
@@ -69,6 +70,7 @@ def _check(spec: RecurrenceSpec, known: Sequence[OfferedTask], request: Request)
     check_template(spec, known)
     if spec.webhook is not None:
         check_webhook(spec.webhook, Allowed.by(request.app.state.settings))
+    check_trials(request.app.state.settings, request.state.key, spec.template.budget.trials, "template.budget.trials")
 
 
 @router.get("")

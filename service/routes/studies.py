@@ -26,6 +26,7 @@ from store.studies import (
 from store.workers import offers
 
 from .. import deps
+from ..limits import check_trials, share_of
 from ..submission import offer_of, refuse_past_deadline, resolve_submission
 from ..warm_start import check_warm_start
 from ..written import WrittenStudy, study_of
@@ -61,6 +62,8 @@ def submit_study(
     response: Response,
     store: deps.StoreOf,
     nudge: deps.Nudge,
+    key: deps.KeyOf,
+    settings: deps.SettingsOf,
     idempotency_key: Annotated[str | None, Header(max_length=200)] = None,
     dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
     step_seconds: Annotated[
@@ -71,6 +74,7 @@ def submit_study(
     """Submit a study; with `Idempotency-Key` a repeated request gets the study that the first one made."""
     known = offers(store)
     spec = study_of(written, known)
+    check_trials(settings, key, spec.budget.trials)
     if dry_run:
         from ..planning import plan_study  # with SciPy, which every start of the service would pay for
 
@@ -84,7 +88,8 @@ def submit_study(
     if view is None:
         check_warm_start(store, spec)
         resolved, space = resolve_submission(spec, known) or (None, None)
-        view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key)
+        share = share_of(settings, key)
+        view = submit(store, spec, resolved=resolved, space=space, idempotency_key=idempotency_key, token=share)
         nudge()
     response.headers["Location"] = f"/v1/studies/{view.name}"
     return view
@@ -118,8 +123,17 @@ def show_study(name: deps.StudyName, store: deps.StoreOf) -> StudyView:
 
 
 @router.patch("/{name}")
-def change_study(name: deps.StudyName, change: StudyChange, store: deps.StoreOf, nudge: deps.Nudge) -> StudyView:
+def change_study(
+    name: deps.StudyName,
+    change: StudyChange,
+    store: deps.StoreOf,
+    nudge: deps.Nudge,
+    key: deps.KeyOf,
+    settings: deps.SettingsOf,
+) -> StudyView:
     """Pause, resume or stop a study, extend its budget, or set its priority: one of them a request."""
+    if change.budget is not None:
+        check_trials(settings, key, change.budget.trials)
     view = _changed(store, name, change)
     nudge()
     return view

@@ -24,7 +24,7 @@ def store(sqlite_url: str) -> Iterator[Store]:
 def test_a_service_whose_coordinator_is_down_is_not_ready(store: Store) -> None:
     """200 while it runs, 503 `not_ready` once it does not; the process itself is alive all the time."""
     coordinator = Supervised([sys.executable, "-c", "import sys; sys.stdin.read()", "coordinator"], {})
-    client = TestClient(create_app(store, Settings(), coordinator))
+    client = TestClient(create_app(store, Settings(), coordinator), base_url="http://127.0.0.1")
     coordinator.start()
 
     ready = client.get("/readyz")
@@ -39,7 +39,7 @@ def test_a_service_whose_coordinator_is_down_is_not_ready(store: Store) -> None:
 
 def test_a_service_that_keeps_no_coordinator_needs_none(store: Store) -> None:
     """`--only api`: the store alone decides."""
-    client = TestClient(create_app(store, Settings()))
+    client = TestClient(create_app(store, Settings()), base_url="http://127.0.0.1")
 
     assert client.get("/readyz").status_code == 200
 
@@ -48,7 +48,7 @@ def test_a_submission_and_a_change_nudge_the_coordinator(store: Store, monkeypat
     """It need not wait for its next look; what is refused nudges nobody."""
     nudges: list[str] = []
     monkeypatch.setattr(Supervised, "nudge", lambda _: nudges.append("nudged"))
-    client = TestClient(create_app(store, Settings(), Supervised(["coordinator"], {})))
+    client = TestClient(create_app(store, Settings(), Supervised(["coordinator"], {})), base_url="http://127.0.0.1")
     body = {"name": "mine", "task": {"name": "nobodys"}}
 
     made = client.post("/v1/studies", json=body)

@@ -21,7 +21,7 @@ from tests.studies import add_proposals, claim, finish, report, report_item, run
 
 @pytest.fixture
 def api(store: Store) -> Iterator[TestClient]:
-    with TestClient(create_app(store, Settings())) as client:
+    with TestClient(create_app(store, Settings()), base_url="http://127.0.0.1") as client:
         yield client
 
 

@@ -26,7 +26,7 @@ MINE: dict[str, Any] = {"name": "mine", "task": {"name": "nothing"}, "confirmati
 @pytest.fixture
 def api(store: Store) -> Iterator[TestClient]:
     announce(store, "w1", Announcement(slots=4, tasks=[OFFER]))
-    with TestClient(create_app(store, Settings())) as client:
+    with TestClient(create_app(store, Settings()), base_url="http://127.0.0.1") as client:
         yield client
 
 

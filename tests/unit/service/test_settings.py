@@ -1,19 +1,25 @@
-"""Settings: from the environment, and no address that other machines reach."""
+"""Settings: from the environment, and no address that other machines reach but with tokens."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
+from search_spaces.problems import InvalidSpec
 from service.__main__ import main
+from service.keyring import found
+from service.opening import prepare_tokens
 from service.settings import Settings
+from store import open_store
+from store.tokens import keys_of
+
+CHOSEN = "a-secret-of-thirty-two-letters-or-more"
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE_URL", "DATA_DIR", "HOST", "PORT", "DASHBOARD_PORT", "LEASE_SECONDS"):
+    for name in ("DATABASE_URL", "DATA_DIR", "HOST", "PORT", "DASHBOARD_PORT", "LEASE_SECONDS", "ADMIN_TOKEN"):
         monkeypatch.delenv(f"ETUDE_{name}", raising=False)
 
 
@@ -35,22 +41,47 @@ def test_loopback_addresses_are_taken(host: str) -> None:
     assert Settings(host=host).host == host
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org", ""])
-def test_other_addresses_are_refused(host: str) -> None:
-    """Until requests carry tokens; the message says what to use."""
-    with pytest.raises(ValidationError, match=r"no tokens.*127\.0\.0\.1"):
-        Settings(host=host)
+@pytest.mark.parametrize("part", [(), ("--only", "api"), ("--only", "dashboard")])
+def test_other_addresses_are_refused_without_tokens(
+    part: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2 and a sentence that names the way out; nothing listens."""
+    monkeypatch.setenv("ETUDE_DATA_DIR", str(tmp_path))
+
+    status = main([*part, "--host", "0.0.0.0", "--port", "0", "--dashboard-port", "0"])
+
+    said = capsys.readouterr().err
+    assert status == 2
+    assert "ETUDE_HOST" in said
+    assert "etude token create" in said
+
+
+def test_other_addresses_are_taken_with_tokens(tmp_path: Path) -> None:
+    """One in the store, or the operator's own, which is put there as a hash."""
+    store = open_store(f"sqlite:///{tmp_path / 'etude.db'}")
+    file = tmp_path / "secret"
+    file.write_text(f"{CHOSEN}\n")
+
+    with pytest.raises(InvalidSpec):
+        prepare_tokens(store, Settings(host="0.0.0.0"))
+    prepare_tokens(store, Settings(host="0.0.0.0", admin_token_file=file))
+    prepare_tokens(store, Settings(host="0.0.0.0"))
+    keys = keys_of(store)
+    store.close()
+
+    assert [key.token for key in keys.by_digest.values()] == ["environment"]
+    assert found(keys, CHOSEN, session=False) is not None
 
 
 def test_a_wrong_setting_is_said_by_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit 2 and one line with the variable's name; nothing has started."""
-    monkeypatch.setenv("ETUDE_HOST", "0.0.0.0")
+    monkeypatch.setenv("ETUDE_LEASE_SECONDS", "none")
     monkeypatch.setenv("ETUDE_PORT", "http")
 
     status = main([])
 
     lines = capsys.readouterr().err.splitlines()
     assert status == 2
-    assert [line.split(":")[0] for line in lines] == ["ETUDE_HOST", "ETUDE_PORT"]
+    assert [line.split(":")[0] for line in lines] == ["ETUDE_PORT", "ETUDE_LEASE_SECONDS"]
