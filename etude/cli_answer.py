@@ -98,6 +98,8 @@ FIELDS = (
     "number", "state", "purpose", "origin", "value", "horizon_steps", "steps_done", "seed", "worker", "attempts",
     "worker_seconds", "claimed_at", "finished_at",
 )  # fmt: skip
+FORMULA_SIGNS = ("=", "+", "-", "@")
+NUMBER_WORDS = ("-inf",)
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 
 
@@ -144,8 +146,16 @@ def _as_csv(trials: list[TrialView]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: _as_cell(value) for column, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _as_cell(value: Any) -> Any:
+    """Return a text as one line, behind an apostrophe where a spreadsheet would take it for a formula."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.splitlines()).strip()
+    return f"'{line}" if line.startswith(FORMULA_SIGNS) and line not in NUMBER_WORDS else line
 
 
 def _row(trial: TrialView) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from etude import Client
 from etude.cli import main
 from tests.unit.etude.answers import routes
 
-MODULES = ("answer", "changes", "history", "insight", "options", "schedules", "studies", "submit", "watch")
+MODULES = ("answer", "changes", "history", "insight", "options", "schedules", "studies", "submit", "tokens", "watch")
 
 
 @pytest.fixture

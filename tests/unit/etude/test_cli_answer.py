@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +136,18 @@ def test_an_exported_table_is_read_as_past_trials(etude: Etude, searched: dict[s
     assert (first.candidate, first.value, first.horizon_steps) == (CANDIDATE, 0.25, 100)
     with pytest.raises(UnmappedRow, match="its state is pruned"):
         Places().read(past.rows[1])
+
+
+@pytest.mark.parametrize("written", ["=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_an_exported_cell_is_no_formula(etude: Etude, table: dict[str, Any], written: str) -> None:
+    """A worker's name stands in one line and behind an apostrophe; a number stays one."""
+    trial = trial_view(0, -0.25).model_copy(update={"worker": written})
+    table[f"GET {MINE}/trials"] = says({"items": [plain(trial)]})
+
+    text = etude("export", "mine", "--format", "csv").stdout_bytes.decode()
+    [row] = csv.DictReader(io.StringIO(text, newline=""))
+
+    assert (row["worker"], row["value"]) == (f"'{written.strip()}", "-0.25")
 
 
 def test_past_trials_are_listed(etude: Etude, searched: dict[str, Any]) -> None:
