@@ -73,9 +73,14 @@ class Guard:
     def _while_it_opens(self, key: Key, send: Send) -> Send:
         """Cut a stream off whose key has been revoked since: what was asked for before is not sent after."""
 
+        cut = False
+
         async def send_while(message: Message) -> None:
+            nonlocal cut
+            if cut:
+                return  # the server has told the application by now that the client is gone
             if message.get("more_body", False) and key.digest not in (await self._keys()).by_digest:
-                message = {"type": "http.response.body", "body": b"", "more_body": False}
+                cut, message = True, {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
         return send_while

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -12,11 +13,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from search_spaces.problems import StoreUnavailable
-from search_spaces.tokens import SCOPES, Scope, TokenRequest
+from search_spaces.tokens import SCOPES, TokenRequest
+from search_spaces.tokens import Scope as TokenScope
 from service.app import create_app
+from service.guard import Guard
 from service.keyring import FRESH_SECONDS
+from service.limits import Rates
 from service.scopes import OPEN, RULES, rule_for, scope_of
 from service.sessions import form_of
 from service.settings import Settings
@@ -30,7 +35,7 @@ STUDY = {
     "horizon": {"steps": 100},
     "budget": {"trials": 3},
 }
-ASKS: dict[Scope, tuple[str, str]] = {
+ASKS: dict[TokenScope, tuple[str, str]] = {
     "read": ("GET", "/v1/studies"),
     "submit": ("DELETE", "/v1/studies/none"),
     "work": ("POST", "/v1/work/claim"),
@@ -54,10 +59,10 @@ class Guarded:
 
     app: FastAPI
     store: Store
-    tokens: dict[Scope, str]
+    tokens: dict[TokenScope, str]
     clock: Hand
 
-    def client(self, scope: Scope | None = None, base_url: str = HERE) -> TestClient:
+    def client(self, scope: TokenScope | None = None, base_url: str = HERE) -> TestClient:
         """Return a client that shows the token of a scope, or none."""
         headers = {} if scope is None else {"Authorization": f"Bearer {self.tokens[scope]}"}
         return TestClient(self.app, base_url=base_url, headers=headers, follow_redirects=False)
@@ -161,6 +166,31 @@ def test_revocation_holds_at_once_here_and_within_a_second_elsewhere(guarded: Gu
     elsewhere = worker.get("/v1/nothing").status_code
 
     assert (here, elsewhere) == (401, 401)
+
+
+def test_an_open_stream_ends_with_its_token(guarded: Guarded) -> None:
+    """What a stream has to say after the revocation is not said; events are such a stream."""
+    said: list[bytes] = []
+
+    async def stream(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"before", "more_body": True})
+        revoke_token(guarded.store, "read")
+        guarded.clock.now += FRESH_SECONDS
+        for body in (b"after", b"later"):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        said.append(message.get("body", b"") + (b"" if message.get("more_body", True) else b"."))
+
+    shown = [(b"authorization", f"Bearer {guarded.tokens['read']}".encode())]
+    scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": shown}
+    asyncio.run(Guard(stream, guarded.app.state.keyring, Rates(10.0))(scope, receive, send))
+
+    assert said == [b"", b"before", b"."]
 
 
 def test_while_the_store_is_away_nobody_gets_in(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
