@@ -13,10 +13,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from search_spaces.tokens import TokenRequest
+from search_spaces.work import Announcement
 from service.coordinator import Coordinator
 from service.dashboard import dashboard_application, dashboard_server
 from store import Store, open_store
 from store.studies import fail, get_study, submit
+from store.tokens import create_token
+from store.workers import announce
 from tests.browser import PHONE, WAIT_MS, chromium, opened, overflows
 from tests.integration.service_http import serving
 from tests.integration.service_simulation import SimulatedWorker, drive, simulated
@@ -246,3 +250,30 @@ def showing(url: str) -> Iterator[str]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+def test_a_person_logs_in_reads_and_submits_only_where_that_was_asked_for(
+    browser: Browser, sqlite_template: Path, tmp_path: Path
+) -> None:
+    """The form under its policy leads back to the page; a session that only reads is told so at the form of studies."""
+    guarded = open_store(f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'etude.db')}")
+    announce(guarded, "w", Announcement(tasks=[OFFER]))
+    token = create_token(guarded, TokenRequest(name="root", scopes=["admin"])).token
+    with serving(guarded) as client, opened(browser, str(client.base_url).rstrip("/"), "/?tag=mine") as seen:
+        page = seen.page
+        for submits in (False, True):
+            page.get_by_label("Token").fill(token)
+            page.get_by_label("also submit and change studies").set_checked(submits)
+            page.get_by_role("button", name="Log in").click()
+            expect(page).to_have_url(re.compile(r"/\?tag=mine$"))
+            page.get_by_label("Name").fill("from-the-page")
+            page.get_by_role("button", name="Submit").click()
+            if not submits:
+                expect(page.locator("#submit-error")).to_contain_text("log in anew")
+                page.goto(f"{seen.host}/login?next=/%3Ftag%3Dmine")
+        expect(page).to_have_url(re.compile(r"/v1/studies/from-the-page/report$"))
+        submitted = get_study(guarded, "from-the-page").name
+        policies = [text for text in seen.said if "Content Security Policy" in text]
+    guarded.close()
+
+    assert (submitted, policies, seen.elsewhere) == ("from-the-page", [], [])
