@@ -15,9 +15,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from search_spaces.problems import StoreUnavailable
+from etude.work import HttpVerbs
+from search_spaces.problems import Forbidden, StoreUnavailable
 from search_spaces.tokens import SCOPES, TokenRequest
 from search_spaces.tokens import Scope as TokenScope
+from search_spaces.work import Announcement, ClaimRequest, TaskVersion
 from service.app import create_app
 from service.guard import Guard
 from service.keyring import FRESH_SECONDS
@@ -27,6 +29,8 @@ from service.sessions import form_of
 from service.settings import Settings
 from store import Store, open_store
 from store.tokens import create_token, list_tokens, revoke_token
+from tests.integration.service_http import serving
+from tests.studies import OFFER
 
 HERE = "http://127.0.0.1"
 STUDY = {
@@ -166,6 +170,21 @@ def test_revocation_holds_at_once_here_and_within_a_second_elsewhere(guarded: Gu
     elsewhere = worker.get("/v1/nothing").status_code
 
     assert (here, elsewhere) == (401, 401)
+
+
+def test_a_worker_over_http_works_with_its_scope_alone(guarded: Guarded) -> None:
+    """Announcing and claiming need `work` and no more; without it the worker is told why, and does not go on trying."""
+    with serving(guarded.store) as client:
+        worker, reader = (HttpVerbs(str(client.base_url), guarded.tokens[scope]) for scope in ("work", "read"))
+        claim = ClaimRequest(worker="w", claim_id="c", tasks=[TaskVersion(name="t", version="1")])
+        worker.announce("w", Announcement(tasks=[OFFER]))
+        claimed = worker.claim(claim).items
+        with pytest.raises(Forbidden, match="scope work"):
+            reader.claim(claim)
+        worker.close()
+        reader.close()
+
+    assert claimed == []
 
 
 def test_an_open_stream_ends_with_its_token(guarded: Guarded) -> None:
