@@ -12,7 +12,7 @@ from rich.text import Text
 
 from search_spaces.describe import blocks, describe
 from search_spaces.history import HistoryView
-from search_spaces.results import Answer, Arm, StudyView, TrialView, WorkerView
+from search_spaces.results import Answer, Arm, ScoreOnTest, StudyView, TrialView, WorkerView
 
 from .pace import CONFIRMING
 from .progress import BEST_SCORE, headline, say_seconds, tally
@@ -36,6 +36,7 @@ def answer_parts(answer: Answer, lr: Sequence[float] | None) -> list[RenderableT
         parts += ["", curve_line(lr)]
     if answer.evidence.arms:
         parts += ["", arms_table(answer)]
+    parts += [_test_line(score) for score in answer.evidence.test_scores]
     parts += [Text(f"Note: {note}") for note in answer.evidence.notes]
     return parts
 
@@ -68,6 +69,11 @@ def arms_table(answer: Answer) -> Table:
         tuned = "" if arm.tuned else " (LR not tuned)"
         table.add_row(arm.name, _spread(arm), str(arm.n), describe(arm.candidate) + tuned)
     return table
+
+
+def _test_line(score: ScoreOnTest) -> Text:
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in score.metrics.items())
+    return Text(f"Test split, one evaluation of {score.arm}: {scores}")
 
 
 def top_table(trials: Iterable[TrialView], metric: str, maximize: bool, count: int = 5) -> Table:
@@ -167,9 +173,15 @@ def _order(value: float | None, maximize: bool) -> float:
 def _spread(arm: Arm) -> str:
     if arm.mean is None:
         return "none"
-    deviation = "" if arm.standard_deviation is None else f" ± {arm.standard_deviation:.4f}"
-    return f"{arm.mean:.4f}{deviation}"
+    decimals = _decimals(arm.mean)
+    deviation = "" if arm.standard_deviation is None else f" ± {arm.standard_deviation:.{decimals}f}"
+    return f"{arm.mean:.{decimals}f}{deviation}"
+
+
+def _decimals(value: float) -> int:
+    """Four, and more for a value so small that they would show less than three digits of it."""
+    return min(12, max(4, 2 - math.floor(math.log10(abs(value))))) if value and math.isfinite(value) else 4
 
 
 def _score(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.{_decimals(value)}f}"

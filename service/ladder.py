@@ -24,6 +24,12 @@ from .paired import paired_gain
 
 Name = Literal["lr", "schedule", "optimizer"]
 TOO_DEAR = "too dear beside the confirmation"
+WORDS = {
+    CURRENT: "yours",
+    f"{LADDER}lr": "the current candidate with its LR tuned",
+    f"{LADDER}schedule": "the search's best candidate with the same optimizer",
+}
+"""What sentences call the places of a ladder; a baseline has its name."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,15 @@ class Ladder:
 
     rungs: list[LadderRung]
     notes: list[str]
+
+
+def in_words(origin: str) -> str:
+    """Name an arm, or what was trained for a rung, as a sentence does.
+
+    >>> in_words("ladder:lr"), in_words("sgd-cosine")
+    ('the current candidate with its LR tuned', 'sgd-cosine')
+    """
+    return WORDS.get(origin, origin)
 
 
 def base_of(confirmed: Confirmed) -> Arm:
@@ -155,8 +170,8 @@ def _same_optimizer(confirmed: Confirmed, base: Arm, winner: Arm, notes: list[st
 def _compared(confirmed: Confirmed, places: Sequence[Place], notes: list[str]) -> Ladder:
     """Return each place's gain over the one before; a place whose trainings failed on a seed is left out."""
     whole = [place for place in places if all(math.isfinite(value) for value in place.values.values())]
-    lost = [place.origin for place in places if place not in whole]
-    notes += [f"{origin} did not end well on every seed: the ladder goes past it" for origin in lost]
+    lost = [in_words(place.origin) for place in places if place not in whole]
+    notes += [f"{words} did not end well on every seed: the ladder goes past it" for words in lost]
     rungs = []
     for before, place in pairwise(whole):
         gain = paired_gain(place.values, before.values, confirmed.search.resolved.direction)

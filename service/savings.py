@@ -29,7 +29,7 @@ from search_spaces.steps import whole_steps
 
 from .asking import SAVINGS, Plan, Trainings, Wanted
 from .confirmed import Confirmed
-from .ladder import TOO_DEAR, Place, base_of, tuned
+from .ladder import TOO_DEAR, Place, base_of, in_words, tuned
 from .paired import BySeed, PairedGain, margin_of, paired_gain, quantile
 
 PILOT_SHARES = (0.5, 0.7)
@@ -107,7 +107,7 @@ def save_steps(confirmed: Confirmed, trainings: Trainings) -> Plan[StepsSaved]:
     question = Question(confirmed, trainings, reference, Place(None, arm.name, arm.candidate, arm.values), margin)
     gain = question.over_reference(arm.values)
     if gain is None or not gain.gain > 0:
-        return _none(f"the winner does no better than {reference.origin}", question)
+        return _none(f"the winner does no better than {in_words(reference.origin)}", question)
     losses = yield from _pilot(question)
     if isinstance(losses, str):
         return _none(losses, question)
@@ -133,7 +133,7 @@ def _pilot(question: Question) -> Plan[dict[int, float] | str]:
     for share in PILOT_SHARES:
         steps = whole_steps(share, question.horizon)
         if not fits(candidate, steps):
-            return f"{question.reference.origin} cannot be redrawn for {steps} steps"
+            return f"{in_words(question.reference.origin)} cannot be redrawn for {steps} steps"
         origin = f"{SAVINGS}reference:{share:g}"
         by_steps[steps] = [Wanted(origin, candidate, seed, steps) for seed in seeds]
     if not (yield [one for wanted in by_steps.values() for one in wanted]):

@@ -11,9 +11,11 @@ from search_spaces.schedules.base import percent
 from search_spaces.study import Direction
 
 from .confirmed import Confirmed
+from .ladder import in_words
 from .opponents import CURRENT
 
 NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
+UNOPPOSED = "A candidate was confirmed, and no baseline to compare it with: every training of a baseline failed."
 SHORT = ("standing", "advice", "candidate", "difference", "horizon", "cost")
 """The topics of `Answer.sentence`."""
 FIRST = {
@@ -55,7 +57,7 @@ def _advice(confirmed: Confirmed) -> str:
     if judged.finalist is None:
         return f"Keep {_called(against)}: the search put nothing better forward." if against else NOTHING_CONFIRMED
     if against is None:
-        return "A candidate was confirmed, but there was no baseline to compare it with."
+        return UNOPPOSED if _baselines(confirmed) else "A candidate was confirmed, but there was no baseline."
     if judged.verdict == "winner":
         return f"Change: the search found what does better than {_called(against)}."
     if judged.verdict == "undecided" and confirmed.is_ahead:
@@ -69,12 +71,27 @@ def _called(name: str) -> str:
     return "yours" if name == CURRENT else name
 
 
+def _baselines(confirmed: Confirmed) -> list[str]:
+    return [arm.name for arm in confirmed.arms.values() if arm.role == "baseline"]
+
+
 def _why_keep(confirmed: Confirmed) -> str:
     judged = confirmed.judged
     most = judged.difference.interval[1] if judged.difference is not None else None
     if judged.verdict != "no_winner" or most is None or not 0 < most < math.inf:
         return "the search's finalist did not do better"
-    return f"any gain in {confirmed.search.resolved.metric} is below {most:.2g} at this budget"
+    return f"any gain in {confirmed.search.resolved.metric} is below {raised(most):.2g} at this budget"
+
+
+def raised(bound: float) -> float:
+    """Round a bound that nothing lies above up to two significant digits, so that what is said of it holds.
+
+    >>> raised(0.1234), raised(0.3), raised(25.0), raised(998.0)
+    (0.13, 0.3, 25.0, 1000.0)
+    """
+    nearest = float(f"{bound:.1e}")
+    unit = 10.0 ** (math.floor(math.log10(bound)) - 1)
+    return nearest if nearest >= bound * (1 - 1e-9) else float(f"{nearest + unit:.1e}")
 
 
 def _candidate(confirmed: Confirmed) -> str:
@@ -94,7 +111,7 @@ def _difference(confirmed: Confirmed) -> str:
     judged, resolved = confirmed.judged, confirmed.search.resolved
     difference = judged.difference
     if difference is None or judged.finalist is None:
-        return " ".join(f"{note[:1].upper()}{note[1:]}." for note in judged.notes)
+        return " ".join([*_lead(confirmed), *(f"{note[:1].upper()}{note[1:]}." for note in judged.notes)])
     text = (
         f"{_subject(confirmed)} {resolved.metric} is {compared(difference, resolved.direction)} than "
         f"{_whose(difference.against)}, on {difference.n} fresh seeds"
@@ -102,6 +119,17 @@ def _difference(confirmed: Confirmed) -> str:
     if judged.verdict == "undecided" and judged.detectable_gain is not None:
         return f"{text}; only a gain of {judged.detectable_gain:.3g} or more would most likely have been seen."
     return f"{text}."
+
+
+def _lead(confirmed: Confirmed) -> list[str]:
+    """Say how far apart the two are where each has one value only, of which no interval can be made."""
+    judged, resolved = confirmed.judged, confirmed.search.resolved
+    if judged.finalist is None or judged.best_baseline is None or judged.lead is None:
+        return []
+    if any(confirmed.arms[name].n != 1 for name in (judged.finalist, judged.best_baseline)):
+        return []
+    size = _size(judged.lead, resolved.direction)
+    return [f"{_subject(confirmed)} {resolved.metric} is {size} than {_whose(judged.best_baseline)}, on one training."]
 
 
 def _whose(name: str) -> str:
@@ -118,16 +146,26 @@ def _subject(confirmed: Confirmed) -> str:
 
 def compared(difference: Difference, direction: Direction) -> str:
     """Say the difference in the metric's unit: '0.031 lower (95 % interval: 0.012 to 0.05 lower)'."""
-    better, worse = ("lower", "higher") if direction == "minimize" else ("higher", "lower")
+    better, worse = _sides(direction)
     low, high = difference.interval
+    size = _size(difference.gain, direction)
     if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{abs(difference.gain):.3g} {better if difference.gain >= 0 else worse} (its spread is not known)"
-    size = f"{abs(difference.gain):.3g} {better if difference.gain >= 0 else worse}"
+        return f"{size} (its spread is not known)"
     if low >= 0:
         return f"{size} (95 % interval: {low:.3g} to {high:.3g} {better})"
     if high <= 0:
         return f"{size} (95 % interval: {-high:.3g} to {-low:.3g} {worse})"
     return f"{size} (95 % interval: {-low:.3g} {worse} to {high:.3g} {better})"
+
+
+def _sides(direction: Direction) -> tuple[str, str]:
+    """Name what is better, then what is worse."""
+    return ("lower", "higher") if direction == "minimize" else ("higher", "lower")
+
+
+def _size(gain: float, direction: Direction) -> str:
+    better, worse = _sides(direction)
+    return f"{abs(gain):.3g} {better if gain >= 0 else worse}"
 
 
 def _steps_saved(saved: StepsSaved | None) -> str:
@@ -137,24 +175,21 @@ def _steps_saved(saved: StepsSaved | None) -> str:
         return f"No saving of steps is claimed: {saved.reason}."
     return (
         f"It saves {saved.steps} steps ({percent(saved.share)}): at {saved.horizon_steps} steps it was no worse than "
-        f"{_reference(saved.reference)} at the whole horizon, on {saved.n} seeds."
+        f"{in_words(saved.reference or 'the reference')} at the whole horizon, on {saved.n} seeds."
     )
 
 
-def _reference(name: str | None) -> str:
-    """Name what the steps are saved against: an arm, or the first rung of the ladder."""
-    if name is None:
-        return "the reference"
-    return "the current candidate with its LR tuned" if name == "ladder:lr" else name
-
-
 def _ladder(rungs: Sequence[LadderRung] | None, metric: str) -> str:
-    """Say what each part of the gain is: 'Of the gain in loss, the LR alone gives 0.01 (95 % interval: ...), ...'."""
+    """Say what each part of the gain is: 'Of the gain in loss over yours, the LR alone gives 0.01 (...); ...'."""
     if not rungs:
         return ""
-    names = [FIRST[rungs[0].name], *(LATER[rung.name] for rung in rungs[1:])]
-    parts = [f"{name} {_rung_gain(rung)}" for name, rung in zip(names, rungs, strict=True)]
-    return f"Of the gain in {metric}, {'; '.join(parts)}."
+    parts = [f"{name} {_rung_gain(rung)}" for name, rung in zip(rung_names(rungs), rungs, strict=True)]
+    return f"Of the gain in {metric} over {in_words(rungs[0].against)}, {'; '.join(parts)}."
+
+
+def rung_names(rungs: Sequence[LadderRung]) -> list[str]:
+    """Say what each rung tunes."""
+    return [(LATER if place else FIRST)[rung.name] for place, rung in enumerate(rungs)]
 
 
 def _rung_gain(rung: LadderRung) -> str:

@@ -41,12 +41,15 @@ class Judgement:
     """The gain below which the verdict is `no_winner`: the user's, or the detectable one."""
     complete: bool = True
     """Whether the finalist has a value on every seed."""
+    lead: float | None = None
+    """How much better the finalist's mean is than the best baseline's, for where seeds are too few for a difference."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def ahead(self) -> bool:
         """Whether the finalist, on every seed trained to its end, did better than the best baseline, shown or not."""
-        return self.complete and (self.difference is None or self.difference.gain > 0)
+        lead = self.lead if self.difference is None else self.difference.gain
+        return self.complete and (lead is None or lead > 0)
 
 
 def with_statistics(arm: Arm) -> Arm:
@@ -94,11 +97,18 @@ def judge(arms: Sequence[Arm], direction: Direction, min_gain: float | None = No
         best_baseline=best.name if best else None,
         min_gain=min_gain,
         complete=finalist is not None and finalist.n == len(finalist.values),
+        lead=_lead(finalist, best, direction),
         notes=notes,
     )
     if finalist is None or best is None:
         return known
     return _compared(known, _limits(finalist, baselines, direction, len(candidates)), len(candidates))
+
+
+def _lead(finalist: Arm | None, best: Arm | None, direction: Direction) -> float | None:
+    if finalist is None or best is None or finalist.mean is None or best.mean is None:
+        return None
+    return best.mean - finalist.mean if direction == "minimize" else finalist.mean - best.mean
 
 
 def _without_value(arm: Arm) -> str:

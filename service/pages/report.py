@@ -22,7 +22,9 @@ from store.states import ENDED_TRIAL, OPEN_TRIAL
 from store.trials import list_trials
 
 from ..curves import Floats, followed_curve, lr_curve
+from ..ladder import in_words
 from ..looking import ENDED_STUDY
+from ..sentences import rung_names
 from .arm_figures import arms_figure, gains_figure
 from .curve_figures import Bundle, Line, learning_figure, lr_figure
 from .figures import Figure
@@ -30,10 +32,9 @@ from .search_figures import Dot, sensitivity_figure
 
 FRAMEWORKS: tuple[Framework, ...] = ("pytorch", "lightning", "transformers", "optax", "keras")
 MOST_CONFIRMED = 500
-"""Trainings of a confirmation that are drawn; a default one has 35."""
+"""Trainings of a confirmation that are drawn; a default one has 45."""
 BEST_DRAWN, LATEST_DRAWN = 100, 300
 """Trials of the search that are drawn."""
-RUNG_TITLES = {"lr": "the LR alone", "schedule": "the schedule, too", "optimizer": "the optimizer, too"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,21 @@ class StudyReport:
     def ladder(self) -> list[LadderRow]:
         """The gain ladder's rungs in words."""
         rungs = self.answer.evidence.ladder or []
-        return [LadderRow(rung, RUNG_TITLES[rung.name], describe(rung.candidate)) for rung in rungs]
+        return [
+            LadderRow(rung, name, describe(rung.candidate)) for name, rung in zip(rung_names(rungs), rungs, strict=True)
+        ]
+
+    @property
+    def ladder_begins(self) -> str:
+        """What the ladder's gains are over, all together."""
+        rungs = self.answer.evidence.ladder
+        return in_words(rungs[0].against) if rungs else ""
+
+    @property
+    def reference(self) -> str:
+        """Whose quality the saved steps reach."""
+        saved = self.answer.evidence.steps_saved
+        return in_words(saved.reference) if saved is not None and saved.reference is not None else "the reference"
 
     @property
     def status(self) -> str:

@@ -22,6 +22,7 @@ from search_spaces.problems import (
     Problem,
     StoreUnavailable,
 )
+from search_spaces.results import ScoreOnTest
 from tests.unit.etude.answers import final_answer, refuses, says, study_view, trial_view
 
 MINE = "/v1/studies/mine"
@@ -322,6 +323,25 @@ def test_best_shows_sentence_candidate_curve_and_arms_best_first(etude: Etude, t
     assert "0.2000 ± 0.0100" in text
     assert text.index("candidate-1") < text.index("sgd-cosine")
     assert "Note: one note" in text
+
+
+def test_best_shows_what_the_test_split_said_and_no_zeros_for_small_numbers(
+    etude: Etude, table: dict[str, object]
+) -> None:
+    """One line an evaluation; an arm whose loss is 2e-6 is told from one of 3e-6."""
+    answer = final_answer()
+    small = [arm.model_copy(update={"mean": 2e-6, "standard_deviation": 1e-7}) for arm in answer.evidence.arms]
+    score = ScoreOnTest(arm="candidate-1", seed=3, metrics={"test_accuracy": 0.95556})
+    evidence = answer.evidence.model_copy(update={"arms": small, "test_scores": [score]})
+    table |= {
+        f"GET {MINE}/best": says(answer.model_copy(update={"evidence": evidence})),
+        f"GET {MINE}/best/curve": CURVE,
+    }
+
+    text = etude("best", "mine").output
+
+    assert "0.00000200 ± 0.00000010" in text
+    assert "Test split, one evaluation of candidate-1: test_accuracy 0.9556" in text
 
 
 def test_best_before_anything_is_complete_says_so(etude: Etude, table: dict[str, object]) -> None:

@@ -14,7 +14,7 @@ from search_spaces.results import Difference, Evidence, LadderRung, Optimum, Ste
 from service.conclusion import confirmed_study
 from service.confirmed import Confirmed
 from service.sentences import SHORT, compared, joined, sentences_of
-from service.verdict import Judgement
+from service.verdict import Judgement, judge, with_statistics
 
 from .test_answer import concluded, view
 
@@ -74,6 +74,53 @@ def test_a_spread_that_is_not_known_is_no_interval() -> None:
     assert compared(endless, "maximize") == "0.5 higher (its spread is not known)"
 
 
+def test_a_bound_on_any_gain_is_rounded_up(confirmed: Confirmed) -> None:
+    """ "Any gain is below" has to hold as it is written."""
+    words = said(judged(confirmed, "no_winner", 0.05, -0.02, 0.1234, "current"))
+
+    assert words["advice"] == "Keep yours: any gain in loss is below 0.13 at this budget."
+
+
+def test_one_training_of_each_is_told_without_an_interval(confirmed: Confirmed) -> None:
+    """A script that takes no seed: what was seen is said, and the one that did worse is not what to use."""
+    values = {"candidate-1": 2.0, "current": 1.5}
+    arms = {
+        name: with_statistics(confirmed.arms[name].model_copy(update={"values": {1: value}}))
+        for name, value in values.items()
+    }
+    once = replace(confirmed, arms=arms, judged=judge(list(arms.values()), "minimize"))
+
+    words = said(once)
+
+    assert words["advice"] == "Keep yours: the search's finalist did not do better."
+    assert "its loss is 0.5 higher than yours, on one training. Fewer than two seeds" in words["difference"]
+
+
+def test_baselines_that_failed_are_not_said_to_be_missing(confirmed: Confirmed) -> None:
+    """There was a `current` and it diverged on every seed: who reads this has to know which."""
+    values = {"candidate-1": 2.0, "current": math.nan}
+    arms = {
+        name: with_statistics(confirmed.arms[name].model_copy(update={"values": {1: value, 2: value}, "mean": None}))
+        for name, value in values.items()
+    }
+    failed = replace(confirmed, arms=arms, judged=judge(list(arms.values()), "minimize"))
+    alone = {"candidate-1": arms["candidate-1"]}
+    none = replace(confirmed, arms=alone, judged=judge(list(alone.values()), "minimize"))
+
+    assert said(failed)["advice"].endswith("no baseline to compare it with: every training of a baseline failed.")
+    assert said(none)["advice"] == "A candidate was confirmed, but there was no baseline."
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"), [("current", "yours"), ("sgd-cosine", "sgd-cosine"), (None, "the reference")]
+)
+def test_a_reference_is_called_as_its_owner_does(confirmed: Confirmed, reference: str | None, words: str) -> None:
+    """No name of ours for what was trained is in a sentence."""
+    saving = StepsSaved(confirmed=True, steps=30, share=0.3, horizon_steps=70, reference=reference, n=3)
+
+    assert f"no worse than {words} at the whole horizon" in said(confirmed, steps_saved=saving)["steps_saved"]
+
+
 def rung(name: Any, gain: float, half: float) -> LadderRung:
     return LadderRung(
         name=name, origin=f"ladder:{name}", candidate=YOURS, against="current", gain=gain,
@@ -88,7 +135,7 @@ def test_the_ladder_says_what_each_part_gives_and_what_cannot_be_told_from_nothi
     )
 
     assert words["ladder"] == (
-        "Of the gain in loss, the LR alone gives 0.25 (95 % interval: 0.2 to 0.3); then the schedule is not "
+        "Of the gain in loss over yours, the LR alone gives 0.25 (95 % interval: 0.2 to 0.3); then the schedule is not "
         "distinguishable from none: 0.02 (95 % interval: -0.105 to 0.145); then the optimizer gives 0.5 (95 % "
         "interval: 0.25 to 0.75)."
     )
@@ -99,9 +146,11 @@ def test_a_ladder_may_begin_with_the_schedule_or_the_optimizer(confirmed: Confir
     schedule = said(confirmed, ladder=[rung("schedule", 0.5, 0.25), rung("optimizer", 0.5, 0.25)])
     optimizer = said(confirmed, ladder=[rung("optimizer", 0.5, 0.25)])
 
-    assert schedule["ladder"].startswith("Of the gain in loss, the schedule with its LR gives 0.5 (95 %")
+    assert schedule["ladder"].startswith("Of the gain in loss over yours, the schedule with its LR gives 0.5 (95 %")
     assert "; then the optimizer gives" in schedule["ladder"]
-    assert optimizer["ladder"].startswith("Of the gain in loss, the optimizer with its schedule and LR gives 0.5")
+    assert optimizer["ladder"].startswith(
+        "Of the gain in loss over yours, the optimizer with its schedule and LR gives 0.5"
+    )
     assert "ladder" not in said(confirmed, ladder=[])
 
 

@@ -288,3 +288,13 @@ def test_an_arm_s_statistics_are_over_the_seeds_that_ended_well() -> None:
     assert shown.interval == (pytest.approx(low), pytest.approx(high))
     assert arm("candidate-1", [1.0, NAN]).interval is None
     assert arm("candidate-1", [NAN]).mean is None
+
+
+@pytest.mark.parametrize(("direction", "ahead"), [("minimize", False), ("maximize", True)])
+def test_one_seed_shows_nothing_and_still_says_who_leads(direction: Any, ahead: bool) -> None:
+    """A finalist that was worse on the one training that each had is not ahead: the baseline is kept."""
+    result = judged([2.0], [1.0], direction)
+
+    assert (result.verdict, result.difference, result.ahead) == ("undecided", None, ahead)
+    assert result.lead == (1.0 if ahead else -1.0)
+    assert not judged([1.0], [1.0], direction).ahead
