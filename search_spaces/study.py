@@ -37,6 +37,7 @@ class ObjectiveSpec(Model):
     metric: str | None = None
     direction: Direction | None = None
     target: Finite | None = None
+    """A search for the fewest steps to this value is not part of this version: a 422."""
     min_gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """The smallest gain worth a change, in the metric's unit; default: the smallest detectable."""
 

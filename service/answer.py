@@ -69,7 +69,8 @@ def _standing(view: StudyView) -> str:
         return f"The study waits for a worker that offers the task {view.spec.task.name}"
     if view.state in ("stopped", "failed"):
         why = f": {view.reason}" if view.reason else ""
-        return f"The study {view.state} before anything was confirmed{why}"
+        end = "its answer was final" if view.confirmation.ended else "anything was confirmed"
+        return f"The study {view.state} before {end}{why}"
     paused = "paused" if view.state.endswith("paused") else "under way"
     if STATUS_OF[view.state] == "confirming":
         done = view.confirmation.ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from search_spaces.candidate import Candidate
@@ -89,7 +89,7 @@ def plan_confirmation(search: Search, past: Sequence[Past]) -> Plan:
 
     It follows from `past` alone, so that it is the same after a restart.
     """
-    arms = [*_candidates(search, past), *_baselines(search, past)]
+    arms = _as_begun([*_candidates(search, past), *_baselines(search, past)], past)
     wanted = search.spec.confirmation.seeds if search.seeding != "fixed" else 1
     afforded = min(wanted, max(min(LEAST_SEEDS, wanted), _affordable_seeds(search, past, len(arms))))
     notes = list(SEEDLESS.get(search.seeding, ()))
@@ -99,6 +99,12 @@ def plan_confirmation(search: Search, past: Sequence[Past]) -> Plan:
             f"{afforded} of {wanted} seeds: the confirmation is held to {share:g} times the search's worker-seconds"
         )
     return Plan(arms, [confirmation_seed(search, index) for index in range(afforded)], notes)
+
+
+def _as_begun(arms: Sequence[PlannedArm], past: Sequence[Past]) -> list[PlannedArm]:
+    """Keep what is in training already: an older version may have chosen others, and values are of what was trained."""
+    begun = {trial.origin: trial.candidate for trial in past if trial.purpose == "confirmation" and trial.candidate}
+    return [replace(arm, candidate=begun.get(arm.origin, arm.candidate)) for arm in arms]
 
 
 def confirmation_seed(search: Search, index: int) -> int:

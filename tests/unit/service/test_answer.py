@@ -43,8 +43,8 @@ def view(state: str = "running", **fields: Any) -> StudyView:
         ("paused", "searching", "The search is paused (7 of 24 trials). Best so far, not confirmed: Adam"),
         ("confirming", "confirming", "The confirmation is under way (2 of 6 trainings). Best so far, not"),
         ("confirming_paused", "confirming", "The confirmation is paused (2 of 6 trainings). Best so far, not"),
-        ("stopped", "stopped", "The study stopped before anything was confirmed: enough. Best so far, not"),
-        ("failed", "stopped", "The study failed before anything was confirmed: enough. Best so far, not"),
+        ("stopped", "stopped", "The study stopped before its answer was final: enough. Best so far, not"),
+        ("failed", "stopped", "The study failed before its answer was final: enough. Best so far, not"),
     ],
 )
 def test_before_the_verdict_the_best_is_said_to_be_unconfirmed(state: str, status: str, sentence: str) -> None:
@@ -57,6 +57,13 @@ def test_before_the_verdict_the_best_is_said_to_be_unconfirmed(state: str, statu
     assert (answer.status, answer.verdict, answer.candidate) == (status, None, BEST)
     assert answer.sentence.startswith(sentence)
     assert "0.123" not in answer.model_dump_json()
+
+
+def test_a_study_stopped_while_it_searched_has_confirmed_nothing() -> None:
+    """It says so; one that was stopped later has trained some of its confirmation."""
+    stopped = interim_answer(view("stopped", reason="enough"), BEST)
+
+    assert stopped.sentence.startswith("The study stopped before anything was confirmed: enough. Best so far, not")
 
 
 def test_nothing_complete_is_no_candidate() -> None:

@@ -52,6 +52,23 @@ def test_the_arms_are_the_best_candidates_and_every_baseline() -> None:
     assert all(arm.tuned for arm in plan.arms)
 
 
+def test_a_confirmation_that_has_begun_keeps_its_candidates() -> None:
+    """An older version has put another candidate forward: what is trained is judged as what it is."""
+    search = study()
+    past = searched(search)
+    other = BASELINES["adam-constant"].with_lr(0.0123)
+    begun = [
+        trained(replace(one, candidate=other)) if one.origin == "confirmation:candidate-2" else trained(one)
+        for one in confirmation_proposals(plan_confirmation(search, past))
+    ]
+
+    plan = plan_confirmation(search, [*past, *begun])
+
+    assert [arm.candidate for arm in plan.arms][1] == other
+    assert {arm.name: arm.candidate for arm in arms_of(plan, begun)}["candidate-2"] == other
+    assert is_over(plan, begun)
+
+
 def test_a_candidate_is_confirmed_once() -> None:
     """The same candidate drawn twice is one arm."""
     search = study()
