@@ -99,7 +99,7 @@ def save_steps(confirmed: Confirmed, trainings: Trainings) -> Plan[StepsSaved]:
     """Find the shortest horizon at which the winner can be shown to be no worse than the reference at T."""
     reference = yield from tuned(confirmed, trainings)
     if reference is None:
-        return _none(f"current could not be tuned: its trainings failed, or are {TOO_DEAR}")
+        return _none(f"the LR of yours could not be tuned, as its trainings failed or are {TOO_DEAR}")
     arm = confirmed.winner
     margin = margin_of([arm, base_of(confirmed)])
     if margin is None:
