@@ -18,11 +18,14 @@ from store.workers import live_slots
 
 from .confirmation import LEAST_SEEDS
 from .detectable import detectable_gain
+from .margins import lower_quantile
 from .noise import SeedNoise, noise_of, on_board, pooled
 from .opponents import Opponents, first_tries, opponents_of, tuning_tries
 from .submission import Resolution
 
 MEDIAN_KEEPS = 0.5
+MOST_SEEDS = 100
+"""Of a confirmation."""
 
 
 def plan_study(
@@ -192,11 +195,11 @@ def _warnings(
     warnings = []
     hoped = spec.objective.min_gain
     if hoped is not None and detects is not None and hoped < detects.gain:
-        # What can be seen shrinks with the root of the seeds.
-        seeds = math.ceil(trainings.seeds * (detects.gain / hoped) ** 2)
+        seeds = seeds_to_detect(hoped, detects.gain, trainings.seeds, spec.confirmation.top)
+        taken = f"more than {MOST_SEEDS}" if seeds is None else f"about {seeds}"
         warnings.append(
             f"objective.min_gain is {hoped:g}, and this confirmation detects gains of at least {detects.gain:.3g}: "
-            f"it would take about {seeds} seeds (confirmation.seeds) to see as little"
+            f"it would take {taken} seeds (confirmation.seeds) to see as little"
         )
     if trainings.seeds < spec.confirmation.seeds:
         warnings.append(
@@ -205,6 +208,18 @@ def _warnings(
     if not workers and spec.task.name != EXTERNAL_TASK:
         warnings.append(f"no live worker offers the task {spec.task.name}: nothing is trained until one does")
     return warnings + _budget_warnings(spec, seconds)
+
+
+def seeds_to_detect(hoped: float, detected: float, seeds: int, candidates: int) -> int | None:
+    """Return about how many seeds detect a gain of `hoped`, if `seeds` detect one of `detected`; None beyond the most.
+
+    What can be detected shrinks with the root of the seeds, and with Student's t, which is wide for few of them.
+
+    >>> seeds_to_detect(1.92, 6.9, 3, 2), seeds_to_detect(0.01, 6.9, 3, 2)
+    (11, None)
+    """
+    sizes = {n: (lower_quantile(candidates, n) + 0.5) / math.sqrt(n) for n in range(seeds, MOST_SEEDS + 1)}
+    return next((n for n, size in sizes.items() if detected * size / sizes[seeds] <= hoped), None)
 
 
 def _budget_warnings(spec: StudySpec, seconds: PlannedSeconds | None) -> list[str]:

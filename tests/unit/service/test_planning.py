@@ -12,7 +12,15 @@ from search_spaces.baselines import BASELINES
 from search_spaces.results import Answer, Arm, Evidence
 from search_spaces.study import PrunerSpec, StudySpec, resolve_study
 from service.noise import ON_BOARD, SeedNoise
-from service.planning import known_noise, planned_detection, planned_seconds, planned_trainings, trained_share
+from service.planning import (
+    MOST_SEEDS,
+    known_noise,
+    planned_detection,
+    planned_seconds,
+    planned_trainings,
+    seeds_to_detect,
+    trained_share,
+)
 from store.earlier import TimedTrials
 from tests.studies import OFFER
 
@@ -151,3 +159,17 @@ def test_what_can_be_detected_grows_with_the_noise_and_shrinks_with_pairing_and_
     assert (detected(SeedNoise(0.01, 20, 0.0, "made"), seeds=9) or 1) < plain
     assert detected(None) is None
     assert detected(SeedNoise(0.01, 20, 0.0, "made"), baselines=[]) is None
+
+
+@pytest.mark.parametrize(("seeds", "detected"), [(3, 6.90), (5, 3.17), (7, 2.30)])
+def test_the_seeds_that_a_hope_would_take_are_near_those_that_detect_it(seeds: int, detected: float) -> None:
+    """Nine seeds detect 1.92 standard deviations over three baselines (docs/verdict.md): few are not told as many."""
+    assert abs((seeds_to_detect(1.92, detected, seeds, 2) or 0) - 9) <= 2
+
+
+def test_a_hope_that_no_confirmation_can_see_names_no_number() -> None:
+    """A confirmation has at most a hundred seeds."""
+    assert seeds_to_detect(0.01, 1.92, 9, 2) is None
+    assert StudySpec.model_validate({"name": "a", "task": {"name": "b"}, "confirmation": {"seeds": MOST_SEEDS}})
+    with pytest.raises(ValueError, match="100"):
+        StudySpec.model_validate({"name": "a", "task": {"name": "b"}, "confirmation": {"seeds": MOST_SEEDS + 1}})
