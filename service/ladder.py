@@ -15,11 +15,12 @@ from typing import Literal
 from search_spaces.baselines import EDGE_FACTORS, LR_FACTORS
 from search_spaces.candidate import Candidate
 from search_spaces.results import Arm, LadderRung
+from store.proposals import Past
 
 from .asking import LADDER, Plan, Trainings, Wanted
 from .confirmation import own_trials
 from .confirmed import Confirmed
-from .opponents import CURRENT, best_of
+from .opponents import CURRENT, baseline_origin, best_of
 from .paired import paired_gain
 
 Name = Literal["lr", "schedule", "optimizer"]
@@ -79,13 +80,16 @@ def climb(confirmed: Confirmed, trainings: Trainings) -> Plan[Ladder]:
     base, winner = base_of(confirmed), confirmed.winner
     notes: list[str] = []
     middle = _same_optimizer(confirmed, base, winner, notes)
-    beside = [] if middle is None else on_every_seed(confirmed, f"{LADDER}schedule", middle)
+    known = next((arm for arm in confirmed.arms.values() if arm.candidate == middle), None)
+    beside = [] if middle is None or known else on_every_seed(confirmed, f"{LADDER}schedule", middle)
     lr = yield from tuned(confirmed, trainings, beside)
     places = [_place(None, base)]
     if base.name == CURRENT:
         places += [] if lr is None else [lr]
         notes += [] if lr is not None else [f"the ladder has no rung for the LR: trainings failed, or are {TOO_DEAR}"]
-    if middle is not None and (yield beside):
+    if known is not None:
+        places.append(_place("schedule", known))
+    elif middle is not None and (yield beside):
         places.append(Place("schedule", beside[0].origin, middle, trainings.values(beside)))
     elif middle is not None:
         notes.append(f"the ladder has no rung for the schedule: it is {TOO_DEAR}")
@@ -151,17 +155,27 @@ def _best(confirmed: Confirmed, trainings: Trainings, tries: Mapping[float, Want
 
 
 def _same_optimizer(confirmed: Confirmed, base: Arm, winner: Arm, notes: list[str]) -> Candidate | None:
-    """Return the search's best candidate with the base's optimizer; None where that is the winner, or there is none."""
+    """Return the search's best candidate with the base's optimizer; None where that is the winner, or there is none.
+
+    Those of other baselines count: what a known schedule gives with this optimizer is no gain of another optimizer.
+    """
     if _alike(base, winner.candidate):
         return None
     alike = [
-        trial for trial in own_trials(confirmed.past) if trial.candidate is not None and _alike(base, trial.candidate)
+        trial
+        for trial in [*own_trials(confirmed.past), *_of_baselines(confirmed.past, base)]
+        if trial.candidate is not None and _alike(base, trial.candidate)
     ]
     best = best_of(alike, confirmed.search.resolved.direction)
     if best is None:
         kind = base.candidate.optimizer.kind
         notes.append(f"the search completed nothing with {kind}: schedule and optimizer share one rung of the ladder")
     return None if best is None else best.candidate
+
+
+def _of_baselines(past: Sequence[Past], base: Arm) -> list[Past]:
+    """Return the trials that tuned baselines; none where the ladder begins at one, than which no other was better."""
+    return [trial for trial in past if base.name == CURRENT and trial.origin.startswith(baseline_origin(""))]
 
 
 # The gains

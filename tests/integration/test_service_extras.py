@@ -298,3 +298,20 @@ def test_a_rung_that_diverges_is_left_out(store: Store) -> None:
         ("schedule", "current"), ("optimizer", "ladder:schedule"),
     ]  # fmt: skip
     assert any("with its LR tuned did not end well on every seed" in note for note in answer.evidence.notes)
+
+
+def test_what_a_known_schedule_gives_is_no_gain_of_another_optimizer(store: Store) -> None:
+    """`current` is SGD at a poor LR: before adam's rung is the tuned `sgd-cosine`, not trained again."""
+    answer = answered(
+        store,
+        redrawing(store),
+        current=BASELINES["sgd-step"].with_lr(10.0).model_dump(mode="json"),
+        space={"optimizers": ["adam"], "schedules": ["cosine"]},
+    )
+
+    rungs = {rung.name: rung for rung in answer.evidence.ladder or []}
+    assert (rungs["schedule"].origin, rungs["optimizer"].against) == ("sgd-cosine", "sgd-cosine")
+    assert not any(
+        trial.origin.startswith("ladder:schedule")
+        for trial in list_trials(store, "mine", purpose="confirmation", limit=200).items
+    )
