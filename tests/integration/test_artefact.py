@@ -29,7 +29,7 @@ SECOND = Machine(hardware="a slow one", platform="Linux aarch64", versions={"tor
 
 @pytest.fixture
 def api(store: Store) -> Iterator[TestClient]:
-    with TestClient(create_app(store, Settings())) as client:
+    with TestClient(create_app(store, Settings()), base_url="http://127.0.0.1") as client:
         yield client
 
 

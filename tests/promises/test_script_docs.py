@@ -73,7 +73,7 @@ def test_no_client_sends_a_command(body: dict[str, object], sqlite_url: str) -> 
     store = open_store(sqlite_url)
     script = OFFER.model_copy(update={"params_schema": {"type": "object", "properties": {}}})
     announce(store, "w1", Announcement(tasks=[script]))
-    with TestClient(create_app(store, Settings())) as client:
+    with TestClient(create_app(store, Settings()), base_url="http://127.0.0.1") as client:
         refused = client.post("/v1/studies", json={"name": "mine"} | body)
         taken = client.post("/v1/studies", json={"name": "plain", "task": {"name": "train"}})
     store.close()
