@@ -26,7 +26,7 @@ from .client import spec_fields
 from .http import ServiceUnreachable
 from .pace import ENDED
 from .parts import PartFailed
-from .script_search import CannotBeSearched, ScriptSearch, look_at, place_of
+from .script_search import CannotBeSearched, ScriptSearch, check_study, look_at, place_of
 from .settings import PartsSettings, WrongSetting
 
 CHECK_SECONDS = 600.0
@@ -47,6 +47,8 @@ OPTIONS = (
     click.option("--schedules", metavar="KIND=WORD,...", help="With --flags: the schedules that it knows."),
     click.option("--optimizers", metavar="KIND=WORD,...", help="With --flags: the optimizers that it knows."),
     click.option("--file", "by_file", is_flag=True, help="It reads its candidate from $ETUDE_TRIAL's file."),
+    click.option("--initial-lr", type=click.FloatRange(min=0, min_open=True),
+                 help="With --flags and --file: its own largest LR, where no torch optimizer shows it."),
     click.option("--seed-flags", metavar="TEMPLATE", help="How it takes a seed: '--seed {seed}' [default: found]."),
     click.option("--horizon-steps", type=click.IntRange(min=1), help="Updates of a training [default: counted]."),
     click.option("--script", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -109,6 +111,7 @@ def search(
     fields["name"] = name or fields["name"]
     end_on_signals()
     try:
+        check_study(fields)
         context.exit(VERDICT_STATUS.get(_searched(spec, fields, check_seconds, as_json) or "", 1))
     except NoCheckout:
         raise
@@ -187,6 +190,7 @@ def _fields(command: tuple[str, ...], described: dict[str, Any]) -> dict[str, An
         "direction": "minimize" if described["minimize"] else "maximize",
         "mode": "file" if described["by_file"] else "flags" if described["flags"] else "inject",
         "flags": described["flags"], "horizon_steps": described["horizon_steps"],
+        "initial_lr": described["initial_lr"],
         "schedules": _kinds(described["schedules"]), "optimizers": _kinds(described["optimizers"]),
         "seed": {"flags": described["seed_flags"]} if described["seed_flags"] else None,
         "metric_name": _metric_name(described),

@@ -39,7 +39,7 @@ class Part:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - only two system calls, no Python locks
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - only two system calls, no Python locks
             )
 
     @property
@@ -73,8 +73,8 @@ class Part:
             return  # nobody is left; on macOS a group of zombies answers with EPERM
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a child does before it becomes the part: ask Linux for SIGTERM when this process dies, however it dies."""
+def end_with_parent() -> Callable[[], None] | None:
+    """Return what a child does first: ask Linux for SIGTERM when this process dies, however it dies."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl

@@ -11,14 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from search_spaces.model import problem_from_validation
 from search_spaces.problems import Conflict, NotFound
 from search_spaces.results import Answer, StudyView
 from search_spaces.script_spec import ScriptSpec
+from search_spaces.study import StudySpec
 
 from .client import Client
 from .pace import ENDED
 from .parts import PartFailed, Parts
 from .ports import free_port
+from .process import end_with_parent
 from .settings import CLIENT_VARIABLES, PartsSettings
 from .waiting import wait_for_end
 
@@ -37,6 +42,21 @@ def place_of(settings: PartsSettings, name: str) -> PartsSettings:
     return own.on_ports(free_port(own.host), free_port(own.host))
 
 
+def check_study(fields: Mapping[str, Any]) -> None:
+    """Refuse a study with a wrong field before its script is looked at, which may take long.
+
+    Only the service knows the task; `current` it reads in more ways than a study has, so that is left to it.
+
+    Raises:
+        InvalidSpec: it names the field.
+    """
+    known = {key: value for key, value in fields.items() if key != "current"}
+    try:
+        StudySpec.model_validate({**known, "task": {"name": "script"}})
+    except ValidationError as error:
+        raise problem_from_validation(error) from error
+
+
 def look_at(spec: ScriptSpec, settings: PartsSettings, root: Path, *, seconds: float) -> dict[str, Any]:
     """Look at a script in a process of the checkout; what it says goes to stderr. Remembered, it is not done again.
 
@@ -46,7 +66,10 @@ def look_at(spec: ScriptSpec, settings: PartsSettings, root: Path, *, seconds: f
     file = write_script(spec, settings)
     command = [sys.executable, "-m", "workers.scripts.check", "--script", str(file), "--json"]
     command += ["--remember", str(settings.data_dir), "--check-seconds", str(seconds)]
-    looked = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    looked = subprocess.run(
+        command, cwd=root, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False,
+        preexec_fn=end_with_parent(),
+    )  # fmt: skip
     if not looked.stdout:
         raise CannotBeSearched("the look at the script ended without a word; see above")
     report: dict[str, Any] = json.loads(looked.stdout)
@@ -154,4 +177,6 @@ class ScriptSearch:
         )
 
 
-__all__ = ["ENDED", "CannotBeSearched", "PartFailed", "ScriptSearch", "look_at", "place_of", "write_script"]
+__all__ = [
+    "ENDED", "CannotBeSearched", "PartFailed", "ScriptSearch", "check_study", "look_at", "place_of", "write_script"
+]  # fmt: skip

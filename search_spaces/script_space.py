@@ -20,6 +20,7 @@ SCRIPT = "script"
 LR_FACTORS_SEARCHED = (0.01, 100.0)
 """Multiples of the script's own LR between which its initial LR is searched, where nothing else is said."""
 OWN_OPTIMIZER = "the script keeps its own optimizer in this mode, and only its LR is searched; flags and file search it"
+NOT_SEARCHED = "what the script does by itself can be scaled in the mode inject only; here it is the baseline current"
 NEEDS_METRIC = "a plateau follows the metric, and the LR of every update is set before the script has shown any"
 
 
@@ -117,6 +118,8 @@ def _schedules(spec: SpaceSpec, script: OfferedScript, usual: Sequence[str]) -> 
     """Return the schedules to search: the preset's, or those named, and in (a) what the script does by itself."""
     given = spec.schedules if isinstance(spec.schedules, dict) else {}
     names = list(_named(spec.schedules, script.schedules, "schedules", usual))
+    if script.mode != "inject" and SCRIPT in names:
+        raise InvalidSpec(NOT_SEARCHED, field="space.schedules.script")
     if script.mode != "flags":
         if "plateau" in (spec.schedules or ()):
             raise InvalidSpec(NEEDS_METRIC, field="space.schedules.plateau")

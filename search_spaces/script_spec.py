@@ -167,6 +167,11 @@ class ScriptSpec(Model):
         except ValueError as error:
             raise ValueError(f"these are no shell words: {error}") from error
 
+    @field_validator("metric", mode="before")
+    @classmethod
+    def _printed_unless_said(cls, metric: Any) -> Any:
+        return {"source": "stdout", **metric} if isinstance(metric, Mapping) else metric
+
     @model_validator(mode="after")
     def _templates_and_mode_agree(self) -> ScriptSpec:
         for field, text in self._templates():

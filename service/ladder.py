@@ -15,6 +15,7 @@ from typing import Literal
 from search_spaces.baselines import EDGE_FACTORS, LR_FACTORS
 from search_spaces.candidate import Candidate
 from search_spaces.results import Arm, LadderRung
+from search_spaces.script_space import SCRIPT
 from store.proposals import Past
 
 from .asking import LADDER, Plan, Trainings, Wanted
@@ -31,6 +32,10 @@ WORDS = {
     f"{LADDER}schedule": "the search's best candidate with the same optimizer",
 }
 """What sentences call the places of a ladder; a baseline has its name."""
+WHOLE = (
+    "the gain is not split into learning rate, schedule and optimizer: what the script does by itself can be changed "
+    "as a whole only"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def on_every_seed(confirmed: Confirmed, origin: str, candidate: Candidate) -> li
 def climb(confirmed: Confirmed, trainings: Trainings) -> Plan[Ladder]:
     """Train the rungs between, and compare neighbours."""
     base, winner = base_of(confirmed), confirmed.winner
+    if _is_whole(confirmed, base):
+        return Ladder([], [WHOLE])
     notes: list[str] = []
     middle = _same_optimizer(confirmed, base, winner, notes)
     known = next((arm for arm in confirmed.arms.values() if arm.candidate == middle), None)
@@ -105,16 +112,22 @@ def _alike(base: Arm, candidate: Candidate) -> bool:
     return candidate.optimizer.kind == base.candidate.optimizer.kind
 
 
+def _is_whole(confirmed: Confirmed, base: Arm) -> bool:
+    """Tell whether the base is what a script does by itself, of which not even the LR can be set from outside."""
+    return base.candidate.schedule.kind == SCRIPT and SCRIPT not in confirmed.search.space.optimizers
+
+
 # The LR
 
 
 def tuned(confirmed: Confirmed, trainings: Trainings, beside: Sequence[Wanted] = ()) -> Plan[Place | None]:
     """Return the ladder's beginning at the best LR tried; None where it could not be trained.
 
-    A baseline of the catalogue is tuned already. `beside` is asked for at the same time, if both can be had.
+    A baseline of the catalogue is tuned already, and a script's own LR may be out of reach. `beside` is asked for at
+    the same time, if both can be had.
     """
     base = base_of(confirmed)
-    if base.name != CURRENT:
+    if base.name != CURRENT or _is_whole(confirmed, base):
         return _place("lr", base)
     tries = {factor: _try(confirmed, base.candidate, factor) for factor in LR_FACTORS}
     if not (yield [*tries.values(), *beside]) and not (yield list(tries.values())):

@@ -3,89 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
+import pytest
 
-from tests.machine import ROOT
-from tests.scripts import FAST, until
-
-TRAIN = """
-import os, sys, time
-lr = float(sys.argv[sys.argv.index("--lr") + 1]) if "--lr" in sys.argv else 0.5
-seed = int(sys.argv[sys.argv.index("--seed") + 1])
-if os.path.exists("hold"):
-    open(f"{os.getpid()}.pid", "w").close()
-    time.sleep(600)
-for step in range(10, 101, 10):
-    loss = lr + 1 / step + 0.001 * (seed * 7919 % 100) / 100 + 0.0001 * (int(1000 * lr) % 7) * (seed % 3)
-    print(f"step={step} val_loss={loss:.6f}", flush=True)
-"""
-SCRIPT = {
-    "command": [*FAST, "train.py"],
-    "metric": {"source": "stdout", "pattern": r"step=(?P<step>\d+) val_loss=(?P<value>\S+)"},
-    "metric_name": "val_loss",
-    "mode": "flags",
-    "flags": "--lr {initial_lr} --optimizer {optimizer} --scheduler {schedule}",
-    "optimizers": {"sgd": "sgd"},
-    "schedules": {"constant": "constant", "cosine": "cosine"},
-    "initial_lr": 0.5,
-    "seed": {"flags": "--seed {seed}"},
-    "grace_seconds": 0.5,
-}
-"""Its own LR is far too high: whatever else is tried wins."""
+from tests.scripts import until
+from tests.search_command import left_running, started
 
 
-def started(directory: Path, *arguments: str, script: str = "script.yaml") -> subprocess.Popen[str]:
-    (directory / "train.py").write_text(TRAIN)
-    (directory / "script.yaml").write_text(json.dumps(SCRIPT))
-    command = [sys.executable, "-m", "etude", "search", "--script", script, *arguments]
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
-    return subprocess.Popen(
-        command, cwd=directory, env=environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def test_the_command_leads_to_the_answer(tmp_path: Path) -> None:
+    """Its budget is exact, its only opponent what the script does by itself, and exit status 0 a winner."""
+    with started(tmp_path, "--name", "mine", "--trials", "8", "--study", "study.yaml", "--json") as search:
+        out, errors = search.communicate(timeout=200)
 
-
-def left_running(directory: Path) -> list[psutil.Process]:
-    """Whatever was started in or for a directory and still lives."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if str(directory) in words or process.info["cwd"] == str(directory):
-            found.append(process)
-    return found
-
-
-def test_the_command_goes_on_to_the_answer(tmp_path: Path) -> None:
-    """Interrupted, its script ends with it; called again it goes on, and its budget is exact. 0 is a winner."""
-    directory = tmp_path
-    arguments = ("--name", "mine", "--trials", "8", "--json")
-    with started(directory, *arguments) as first:
-        assert first.stderr is not None
-        for line in first.stderr:
-            if line.startswith("searching"):
-                break
-        (directory / "hold").touch()
-        until(lambda: bool(list(directory.glob("*.pid"))), seconds=120)
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=60)
-        interrupted = first.returncode
-    assert interrupted == 130
-    assert left_running(directory) == []
-    (directory / "hold").unlink()
-    with started(directory, *arguments) as second:
-        out, errors = second.communicate(timeout=200)
-
+    assert search.returncode == 0, errors
     answer = json.loads(out)
-    assert "going on with mine" in errors
-    assert second.returncode == 0, errors
+    evidence = answer["evidence"]
     assert (answer["verdict"], answer["status"]) == ("winner", "final")
-    counts = answer["evidence"]["trials"]
-    assert sum(counts[state] for state in ("complete", "pruned", "failed", "stopped")) == 8
-    assert {arm["name"] for arm in answer["evidence"]["arms"] if arm["role"] == "baseline"} == {"current"}
-    assert left_running(directory) == []
+    assert sum(evidence["trials"][state] for state in ("complete", "pruned", "failed", "stopped")) == 8
+    assert {arm["name"] for arm in evidence["arms"] if arm["role"] == "baseline"} == {"current"}
+    assert not evidence["ladder"]
+    assert any("what the script does by itself can be changed as a whole only" in note for note in evidence["notes"])
+    assert left_running(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_end_during_the_look_leaves_nothing(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    """Ctrl-C or kill -9 while the script is looked at: the look and the script end, too."""
+    (tmp_path / "hold").touch()
+    with started(tmp_path) as search:
+        until(lambda: bool(list(tmp_path.glob("*.pid"))), seconds=120)
+        search.send_signal(number)
+        until(lambda: left_running(tmp_path) == [], seconds=60)
+        search.communicate(timeout=60)
+
+    assert search.returncode == status

@@ -304,10 +304,13 @@ def _no_updates(spec: ScriptSpec) -> str:
     source = source_of(spec)
     text = "No optimizer of torch was seen to step, so its learning rate cannot be set from outside."
     if "ETUDE_TRIAL" in source:
-        return f"{text} It reads $ETUDE_TRIAL: the mode file fits (--mode file)."
+        return f"{text} It reads $ETUDE_TRIAL: the mode file fits (--file)."
     flags = [flag for flag in ("--lr", "--learning-rate", "--learning_rate") if flag in source]
     if flags:
-        return f"{text} It knows {flags[0]}: the mode flags fits, such as --flags '{flags[0]} {{initial_lr}}'."
+        return (
+            f"{text} It knows {flags[0]}: the mode flags fits, such as --flags '{flags[0]} {{initial_lr}}' "
+            "--schedules constant --optimizers sgd, with the kinds that it knows."
+        )
     return (
         f"{text} None of the three ways fits: inject needs a torch optimizer in a process that python starts without "
         "-I, -E or -S; flags needs a flag of the learning rate (--flags '--lr {initial_lr}'); file needs a script that "

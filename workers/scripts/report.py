@@ -101,6 +101,7 @@ def sentences(report: ScriptReport, misfits: Sequence[str]) -> list[str]:
         *_optimizers(report),
         f"seed        {_how(report)}{SEEDING[report.seeding or 'repeats']}",
         f"mode        {MODES[report.mode]}",
+        *_own_lr(report),
         *(f"note        {words}" for words in misfits),
     ]
 
@@ -132,6 +133,15 @@ def _optimizers(report: ScriptReport) -> list[str]:
     )
     ranks = f", in {report.ranks} ranks" if report.ranks > 1 else ""
     return [f"optimizer   {listed}{ranks}; its largest learning rate is {report.largest_lr:.6g}"]
+
+
+def _own_lr(report: ScriptReport) -> list[str]:
+    if report.largest_lr is not None:
+        return []
+    return [
+        "note        its own learning rate was not seen: with --initial-lr (initial_lr in a script file) what it does "
+        "by itself is the first baseline"
+    ]
 
 
 def _how(report: ScriptReport) -> str:

@@ -62,12 +62,13 @@ def test_flags_and_files(become: list[tuple[str, ...]]) -> None:
     """A template makes it mode flags; kinds may have other names; a metric may stand in a file."""
     flags = "--lr {initial_lr} --s {schedule} --o {optimizer}"
     ran(
-        "check", "--flags", flags, "--schedules", "cosine=cos,linear", "--optimizers", "sgd",
+        "check", "--flags", flags, "--schedules", "cosine=cos,linear", "--optimizers", "sgd", "--initial-lr", "0.05",
         "--csv", "log.csv", "--metric", "val_loss", "--step-field", "step", "--", "python", "train.py",
     )  # fmt: skip
 
     spec = described(become)
     assert (spec["mode"], spec["schedules"]) == ("flags", {"cosine": "cos", "linear": "linear"})
+    assert spec["initial_lr"] == 0.05
     assert spec["metric"] == {"source": "csv", "path": "log.csv", "field": "val_loss", "step_field": "step"}
     assert spec["metric_name"] == "val_loss"
 
@@ -88,6 +89,20 @@ def test_wrong_descriptions_are_refused(arguments: tuple[str, ...], words: str) 
 
     assert result.exit_code == 2
     assert words in result.output
+
+
+def test_a_wrong_study_is_refused_before_the_script_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look may take long: a field that no study has is named at once, with exit status 1."""
+    monkeypatch.setattr("etude.cli_script.look_at", lambda *_, **__: pytest.fail("it was looked at"))
+    study = tmp_path / "study.yaml"
+    study.write_text("confirmation: {seed: 3}")
+
+    result = ran("search", "--metric", r"loss=(\S+)", "--study", str(study), "--", "python", "train.py")
+
+    assert result.exit_code == 1
+    assert "confirmation.seed" in result.output
 
 
 def test_without_a_checkout_it_says_what_to_get(monkeypatch: pytest.MonkeyPatch) -> None:

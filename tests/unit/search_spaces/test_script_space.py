@@ -76,6 +76,8 @@ def test_flags_search_only_what_they_carry() -> None:
         (FILE, {"schedules": ["plateau"]}, "space.schedules.plateau", "follows the metric"),
         (FLAGS, {"optimizers": ["lion"]}, "space.optimizers.lion", "does not know lion: sgd, adamw"),
         (FLAGS, {"schedules": ["wsd"]}, "space.schedules.wsd", "does not know wsd"),
+        (FLAGS, {"schedules": ["script", "cosine"]}, "space.schedules.script", "in the mode inject only"),
+        (FILE, {"schedules": ["script"]}, "space.schedules.script", "in the mode inject only"),
         (FLAGS, {"optimizers": ["script"]}, "space.optimizers.script", "name those to try"),
         (FLAGS, {"restarts": True}, "space.restarts", "makes no restarts"),
         (

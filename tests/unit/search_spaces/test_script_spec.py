@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search_spaces.problems import InvalidSpec
-from search_spaces.script_spec import ScriptSpec, read_script_spec
+from search_spaces.script_spec import ScriptSpec, StdoutMetric, read_script_spec
 
 PLAIN: dict[str, Any] = {
     "name": "train",
@@ -59,6 +59,13 @@ def test_the_lr_is_searched_in_multiples_or_absolutely() -> None:
     assert (multiple.lr_low, multiple.lr_high) == pytest.approx((0.002, 0.2))
     assert (absolute.lr_low, absolute.lr_high) == (0.1, 10)
     assert (default.lr_low, default.initial_lr) == (None, 0.02)
+
+
+def test_a_metric_without_a_source_is_printed() -> None:
+    """A pattern alone is looked for in what the script prints."""
+    spec = read_script_spec({"name": "train", "command": "python train.py", "metric": {"pattern": r"loss=(\S+)"}})
+
+    assert spec.metric == StdoutMetric(pattern=r"loss=(\S+)")
 
 
 @pytest.mark.parametrize(

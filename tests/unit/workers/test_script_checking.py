@@ -77,7 +77,7 @@ def test_a_given_horizon_ends_the_pass_early(tmp_path: Path) -> None:
         ("print('hello')", {"guess": True}, "Nothing that it prints reads like a metric"),
         (ALIKE, {"mode": "inject"}, "No optimizer of torch was seen to step"),
         (ALIKE + "\n# --lr", {"mode": "inject"}, "the mode flags fits, such as --flags '--lr {initial_lr}'"),
-        (ALIKE + "\n# ETUDE_TRIAL", {"mode": "inject"}, "the mode file fits"),
+        (ALIKE + "\n# ETUDE_TRIAL", {"mode": "inject"}, "the mode file fits (--file)"),
         (ALIKE, {"mode": "file"}, "nothing in this one does"),
         ("import sys\nif '--lr' in sys.argv: raise SystemExit('which --lr?')\n" + ALIKE, {}, "does not take the flags"),
     ],
