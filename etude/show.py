@@ -58,7 +58,8 @@ def curve_line(lr: Sequence[float]) -> Text:
 def arms_table(answer: Answer) -> Table:
     """The confirmation: every candidate and baseline on the same fresh seeds, best first."""
     metric = answer.metric.name if answer.metric else "metric"
-    seeds = f"on {len(answer.seeds)} fresh seeds" if answer.seeds else "on fresh seeds"
+    count = len(answer.seeds)
+    seeds = "on 1 fresh seed" if count == 1 else f"on {count} fresh seeds" if count else "on fresh seeds"
     table = plain_table(f"Confirmation {seeds} ({metric}, mean ± standard deviation)")
     table.add_column("trained again", no_wrap=True)
     table.add_column(metric, no_wrap=True)

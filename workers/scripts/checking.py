@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import time
@@ -32,6 +33,7 @@ BY_ENVIRONMENT = SeedMeans(environment={"PYTHONHASHSEED": "{seed}", "PL_GLOBAL_S
 SEED_FLAG = SeedMeans(flags="--seed {seed}")
 USAGE_STATUS = 2
 """With which argparse ends at a flag that it does not know."""
+TRIAL_VARIABLE = "ETUDE_TRIAL"
 MOST_SOURCE_BYTES = 10_000_000
 NAMED_NUMBER = re.compile(r"([A-Za-z][\w./-]*)\s?([=:])\s?([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf)(?![\w.])")
 LIKELY = ("val", "eval", "test", "loss", "acc", "error", "err")
@@ -294,7 +296,7 @@ def _faults(spec: ScriptSpec, first: Pass, *, guessed: bool, seconds: float) -> 
         ]
     if spec.mode == "inject" and not (first.counted and first.largest_lr):
         return [_no_updates(spec)]
-    if spec.mode == "file" and "ETUDE_TRIAL" not in source_of(spec):
+    if spec.mode == "file" and not _reads_trial(spec):
         return ["The mode file is for scripts that read the file that $ETUDE_TRIAL names; nothing in this one does."]
     return []
 
@@ -303,7 +305,7 @@ def _no_updates(spec: ScriptSpec) -> str:
     """Say what would fit a script in which no optimizer of torch was seen."""
     source = source_of(spec)
     text = "No optimizer of torch was seen to step, so its learning rate cannot be set from outside."
-    if "ETUDE_TRIAL" in source:
+    if TRIAL_VARIABLE in source:
         return f"{text} It reads $ETUDE_TRIAL: the mode file fits (--file)."
     flags = [flag for flag in ("--lr", "--learning-rate", "--learning_rate") if flag in source]
     if flags:
@@ -316,6 +318,22 @@ def _no_updates(spec: ScriptSpec) -> str:
         "-I, -E or -S; flags needs a flag of the learning rate (--flags '--lr {initial_lr}'); file needs a script that "
         "reads the JSON file that $ETUDE_TRIAL names."
     )
+
+
+def _reads_trial(spec: ScriptSpec) -> bool:
+    """Tell whether the command's files name $ETUDE_TRIAL, or Python files beside them, which they may import."""
+    if TRIAL_VARIABLE in source_of(spec):
+        return True
+    place = Path(spec.directory)
+    beside = itertools.chain.from_iterable(place.glob(pattern) for pattern in ("*.py", "*/*.py", "*/*/*.py"))
+    return any(_names_trial(file) for file in beside)
+
+
+def _names_trial(file: Path) -> bool:
+    try:
+        return file.stat().st_size < MOST_SOURCE_BYTES and TRIAL_VARIABLE.encode() in file.read_bytes()
+    except OSError:  # one that nobody may read is not what the script reads
+        return False
 
 
 def source_of(spec: ScriptSpec) -> str:

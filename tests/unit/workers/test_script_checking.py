@@ -93,6 +93,17 @@ def test_nothing_fits(tmp_path: Path, code: str, fields: dict[str, Any], words: 
     assert words in "\n".join(report.words)
 
 
+def test_what_the_script_imports_may_read_its_trial(tmp_path: Path) -> None:
+    """The mode file fits where a module beside the script names $ETUDE_TRIAL; that its own LR is not known is said."""
+    (tmp_path / "schedule.py").write_text("import os\nos.environ['ETUDE_TRIAL']\n")
+    of_file = {"mode": "file", "flags": "", "optimizers": None, "schedules": None}
+
+    report = look(tmp_path, ALIKE, **of_file, seeding="fixed")
+
+    assert report.fits, report.words
+    assert any("its own learning rate was not seen: with --initial-lr" in line for line in report.words)
+
+
 def test_a_metric_is_found_in_the_output(tmp_path: Path) -> None:
     """Without --metric the likeliest name that is given numbers is taken: a validation before a training loss."""
     report = look(tmp_path, PRINTS.format(value="1"), guess=True)

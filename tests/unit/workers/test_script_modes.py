@@ -38,31 +38,27 @@ def reports(wire: Wire) -> dict[int, list[int]]:
     return found
 
 
+HOOKED = "optimizer.register_step_pre_hook(lambda one, *_: one.param_groups[0].update(lr=0.03))"
+"""Sets an LR of its own within the update."""
+
+
 def test_inject_counts_and_imposes(store: Store, wire: Wire, tmp_path: Path) -> None:
-    """In (a) reports stand at the updates made, a cosine trains otherwise than `current`, and the budget is exact."""
-    for first, candidate in enumerate((OWN, COSINE)):
-        propose(store, first=first, candidate=candidate)
+    """In (a) reports stand at the updates made, and the budget is exact; what was not trained as its candidate says
+    is no result: the LR in force is compared at every update.
+    """
+    propose(store, count=2, candidate=COSINE)
+    second = "import json, os\nif json.load(open(os.environ['ETUDE_TRIAL']))['number'] == 1:"
+    code = LINE.replace("x = torch", f"{second} {HOOKED}\nx = torch")
 
-    work(wire, torch_script(tmp_path, slots=2))
+    work(wire, torch_script(tmp_path, code, slots=2))
 
-    ended = trials(store)
-    assert [(trial.state, trial.steps_done) for trial in ended] == [("complete", STEPS)] * 2, ended
-    assert reports(wire) == {number: list(range(10, 101, 10)) for number in range(2)}
-    assert ended[0].value != ended[1].value
+    imposed, replaced = trials(store)
+    assert (imposed.state, imposed.steps_done) == ("complete", STEPS), imposed
+    assert reports(wire)[0] == list(range(10, 101, 10))
+    assert replaced.state == "failed"
+    assert str(replaced.error).startswith("lr_replaced: at update 0 ")
     counts = get_study(store, "mine").counts
-    assert (counts.complete, counts.ended) == (2, 2)
-
-
-def test_an_lr_that_the_script_sets_within_the_update_fails(store: Store, wire: Wire, tmp_path: Path) -> None:
-    """What was not trained as its candidate says is no result: the LR in force is compared at every update."""
-    propose(store, candidate=COSINE)
-    hook = "optimizer.register_step_pre_hook(lambda one, *_: one.param_groups[0].update(lr=0.03))\nx = torch"
-
-    work(wire, torch_script(tmp_path, LINE.replace("x = torch", hook)))
-
-    (failed,) = trials(store)
-    assert failed.state == "failed"
-    assert str(failed.error).startswith("lr_replaced: at update 0 ")
+    assert (counts.complete, counts.failed, counts.ended) == (1, 1, 2)
 
 
 READS = """
