@@ -104,7 +104,7 @@ class Check:
         report = _report(self._spec, first, guessed=self._guess)
         known = {"runs_agree": agree, "seed_changes": changes, "seed": means, "seeding": self._spec.seeding or seeding}
         report = report.model_copy(update={"fits": True, **known})
-        return report.model_copy(update={"words": sentences(report, first.misfits)})
+        return report.model_copy(update={"words": [*sentences(report, first.misfits), _others(self._spec, first)]})
 
     # Starts
 
@@ -307,10 +307,10 @@ def _no_updates(spec: ScriptSpec) -> str:
     text = "No optimizer of torch was seen to step, so its learning rate cannot be set from outside."
     if TRIAL_VARIABLE in source:
         return f"{text} It reads $ETUDE_TRIAL: the mode file fits (--file)."
-    flags = [flag for flag in ("--lr", "--learning-rate", "--learning_rate") if flag in source]
-    if flags:
+    flag = _lr_flag(source)
+    if flag is not None:
         return (
-            f"{text} It knows {flags[0]}: the mode flags fits, such as --flags '{flags[0]} {{initial_lr}}' "
+            f"{text} It knows {flag}: the mode flags fits, such as --flags '{flag} {{initial_lr}}' "
             "--schedules constant --optimizers sgd, with the kinds that it knows."
         )
     return (
@@ -318,6 +318,25 @@ def _no_updates(spec: ScriptSpec) -> str:
         "-I, -E or -S; flags needs a flag of the learning rate (--flags '--lr {initial_lr}'); file needs a script that "
         "reads the JSON file that $ETUDE_TRIAL names."
     )
+
+
+def _others(spec: ScriptSpec, first: Pass) -> str:
+    """Say of the modes that were not asked for whether they fit."""
+    flag = _lr_flag(source_of(spec))
+    steps = first.counted and first.largest_lr
+    says = {
+        "inject": "inject fits" if steps else "inject does not fit (no optimizer of torch was seen to step)",
+        "flags": "flags does not fit (no flag of a learning rate was found)"
+        if flag is None
+        else f"flags fits (by {flag})",
+        "file": "file fits" if _reads_trial(spec) else "file does not fit (nothing in it reads $ETUDE_TRIAL)",
+    }
+    return f"others      {'; '.join(words for mode, words in says.items() if mode != spec.mode)}"
+
+
+def _lr_flag(source: str) -> str | None:
+    """Return the flag by which a script seems to take its learning rate."""
+    return next((flag for flag in ("--lr", "--learning-rate", "--learning_rate") if flag in source), None)
 
 
 def _reads_trial(spec: ScriptSpec) -> bool:

@@ -101,6 +101,7 @@ def test_what_the_script_imports_may_read_its_trial(tmp_path: Path) -> None:
     report = look(tmp_path, ALIKE, **of_file, seeding="fixed")
 
     assert report.fits, report.words
+    assert report.words[-1].startswith("others      inject does not fit (no optimizer of torch was seen to step); ")
     assert any("its own learning rate was not seen: with --initial-lr" in line for line in report.words)
 
 
