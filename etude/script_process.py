@@ -59,7 +59,7 @@ class ProcessRecord:
 
     @property
     def span(self) -> tuple[float, float]:
-        """Its first and latest update, in seconds since the epoch."""
+        """Its first and latest update, in seconds of a clock that all processes of a machine share."""
         floats = self._words.view(np.float64)
         return float(floats[layout.BEGUN]), float(floats[layout.LATEST])
 

@@ -19,7 +19,7 @@ WORD_BYTES = 8
 RANK, WORLD, BASE, UPDATES, OPTIMIZERS, LOST, BEYOND, CHANGED, BEGUN, LATEST = range(10)
 """BASE: updates of this rank by earlier processes. LOST: events and rows that could not be written. BEYOND: updates
 after the last LR of the trial. CHANGED: updates during which the script replaced the imposed LR. BEGUN and LATEST:
-seconds since the epoch (float64) at the first and at the latest update."""
+seconds (float64) of the clock that all processes of a machine share, at the first and at the latest update."""
 FIRST_OPTIMIZER, MOST_OPTIMIZERS = 64, 1024
 """One word an optimizer, in the order of their first updates: how often it has stepped."""
 FIRST_GROUP = FIRST_OPTIMIZER + MOST_OPTIMIZERS

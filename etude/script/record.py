@@ -58,7 +58,7 @@ class Writer:
         except OSError:
             page = memoryview(bytearray(content.tobytes()))  # counted for ourselves at least
         self._words, self._floats = page.cast("Q"), page.cast("d")
-        self._begun = self._floats[layout.BEGUN] = self._floats[layout.LATEST] = time.time()
+        self._begun = self._floats[layout.BEGUN] = self._floats[layout.LATEST] = time.perf_counter()
         return base, optimizers
 
     def count(self, index: int, number: int) -> None:
