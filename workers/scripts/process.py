@@ -130,7 +130,7 @@ class ScriptProcess:
             while read := os.read(self._told, 4096):
                 self._unread += read
         except BlockingIOError:
-            pass
+            pass  # it has told nothing more yet; we look again
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
             told = json.loads(line)
