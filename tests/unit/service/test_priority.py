@@ -18,7 +18,8 @@ from pathlib import Path
 from service.priority import give_way
 give_way()
 group = Path("/proc/self/autogroup")
-print(os.nice(0), *(group.read_text().split()[-1:] if group.exists() else []))
+writable = os.access(group, os.W_OK)
+print(os.nice(0), *(group.read_text().split()[-1:] if writable else []))
 """
 
 
@@ -31,6 +32,9 @@ def test_a_leader_lowers_its_session_too(leads: bool) -> None:
     own, *group = map(int, shown.stdout.split())
 
     assert own == os.nice(0) + priority.STEPS_DOWN
-    if group:  # where a cgroup shares out the CPU the file is empty, and elsewhere there is none
-        ours = int(GROUPS.read_text().split()[-1])
-        assert group == [own if leads else ours]
+    if group:  # a process in no group has an empty file, as ours may; some machines have none that may be written
+        assert group == ([own] if leads else _niceness_of_our_session())
+
+
+def _niceness_of_our_session() -> list[int]:
+    return [int(last) for last in GROUPS.read_text().split()[-1:]]
