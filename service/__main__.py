@@ -112,11 +112,12 @@ def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event
 
     from .coordinator import Coordinator
     from .priority import give_way
+    from .pulse import pulse_of
 
     give_way()  # it draws ahead of demand; an answer that waits for a draw comes tenths of a second late
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
     try:
-        Coordinator(store).work(stop, news)
+        Coordinator(store, pulse=pulse_of(settings.pulse_file)).work(stop, news)
     finally:
         store.close()
     return 0
@@ -198,7 +199,8 @@ def _serve(settings: Settings, *, alone: bool) -> int:
 
 def _environment(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "ETUDE_ADMIN_TOKEN"}
-    return kept | {"ETUDE_DATABASE_URL": settings.store_url}
+    # A process's environment is easier to look into than a file: the password stays where it is.
+    return kept | {"ETUDE_DATABASE_URL": settings.place}
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -20,6 +20,7 @@ from store.studies import delete_study
 from store.workers import offers
 
 from .night import begun_waiting, deciding, outcome_of
+from .pulse import nothing
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +32,23 @@ FORGET_SECONDS = 60.0
 
 
 class Clock:
-    """Looks after every recurrence of a store; `now` is the time to go by, the database's but in tests."""
+    """Looks after every recurrence of a store; `now` is the time to go by, the database's but in tests.
 
-    def __init__(self, store: Store, now: Now | None = None, *, nudge: Callable[[], None] | None = None) -> None:
+    `pulse` is called at every round, whether the store is there or away.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        now: Now | None = None,
+        *,
+        nudge: Callable[[], None] | None = None,
+        pulse: Callable[[], None] = nothing,
+    ) -> None:
         self.store = store
         self.now: Now = now or store.now
         self._nudge = nudge or _nobody
+        self._pulse = pulse
         self._forgot_at = float("-inf")
 
     def work(self, stop: threading.Event) -> None:
@@ -44,6 +56,7 @@ class Clock:
         pause = 0.0
         while not stop.wait(pause):
             pause = ROUND_SECONDS
+            self._pulse()
             try:
                 self.round()
             except StoreUnavailable as problem:

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 
 from search_spaces.problems import Problem, StoreUnavailable
 from store import Store
@@ -19,6 +20,7 @@ from store.claims import sweep_expired
 from store.studies import LiveStudy, disown, own
 
 from .dashboard_updates import DashboardUpdates
+from .pulse import nothing
 from .steps import step
 
 log = logging.getLogger(__name__)
@@ -35,10 +37,14 @@ FIRST_OUTAGE_SECONDS, OUTAGE_SECONDS = 0.4, 5.0
 
 
 class Coordinator:
-    """Works on every live study that no other coordinator owns; `owner` is its name in the store."""
+    """Works on every live study that no other coordinator owns; `owner` is its name in the store.
 
-    def __init__(self, store: Store, owner: str | None = None) -> None:
+    `pulse` is called at every round, whether the store is there or away.
+    """
+
+    def __init__(self, store: Store, owner: str | None = None, *, pulse: Callable[[], None] = nothing) -> None:
         self.store = store
+        self._pulse = pulse
         self.owner = owner or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._swept_at = float("-inf")
         self._dashboard = DashboardUpdates(store)
@@ -50,6 +56,7 @@ class Coordinator:
         """
         pause = BUSY_SECONDS
         while not stop.is_set():
+            self._pulse()
             try:
                 changed = self.round(stop)
             except StoreUnavailable as problem:

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from search_spaces.work import LARGEST_BODY_BYTES
+from store.settings import with_password
 
 VERBS_AT_ONCE = 7
 """Connections for the verbs, and so as many of each verb at once, but claims: more would only wait for one."""
@@ -24,6 +25,8 @@ class Settings(BaseSettings):
 
     database_url: str | None = None
     """Where the store is; default: an SQLite file in `data_dir`."""
+    database_password_file: Path | None = None
+    """A file that holds the password of `database_url`, which then names none."""
     data_dir: Path = Path("var")
     host: str = "127.0.0.1"
     """Address to listen on; other than loopback only where the store has tokens."""
@@ -32,6 +35,8 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8080, ge=0, le=65535)
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400)
     """How long a claim or a report keeps a trial."""
+    pulse_file: Path | None = None
+    """A file whose time a coordinator or a clock sets at every round, for a probe."""
 
     admin_token: SecretStr | None = None
     """An admin token that the operator chooses: it is put into the store, as a hash, when the service starts."""
@@ -62,7 +67,16 @@ class Settings(BaseSettings):
 
     @property
     def store_url(self) -> str:
-        """URL of the store: `database_url`, else the SQLite file in `data_dir`."""
+        """URL of the store, with its password: `database_url`, else the SQLite file in `data_dir`.
+
+        Raises:
+            InvalidSpec: the password's file is of no use.
+        """
+        return with_password(self.place, self.database_password_file)
+
+    @property
+    def place(self) -> str:
+        """URL of the store as it is set; a password that lies in a file is not in it."""
         return self.database_url or f"sqlite:///{self.data_dir / 'etude.db'}"
 
 

@@ -11,6 +11,7 @@ from store import Store
 
 from .clock import Clock
 from .courier import Courier
+from .pulse import pulse_of
 from .settings import Settings
 from .supervision import Supervised
 from .webhooks import Allowed
@@ -25,7 +26,8 @@ class Timekeeping:
     def __init__(self, store: Store, settings: Settings, coordinator: Supervised | None = None) -> None:
         nudge = None if coordinator is None else coordinator.nudge
         self._stop = threading.Event()
-        clock, courier = Clock(store, nudge=nudge), Courier(store, Allowed.by(settings))
+        clock = Clock(store, nudge=nudge, pulse=pulse_of(settings.pulse_file))
+        courier = Courier(store, Allowed.by(settings))
         self._threads = [self._thread("clock", clock.work), self._thread("courier", courier.work)]
 
     def _thread(self, name: str, work: Callable[[threading.Event], None]) -> threading.Thread:

@@ -125,6 +125,8 @@ def _insert(store: Store, connection: Connection, request: TokenRequest, secret:
 def set_admin_token(store: Store, secret: str) -> None:
     """Make `secret` the admin token named `environment`, in place of the one that was; the same again is nothing.
 
+    Services that start at the same moment with the same secret make it once.
+
     Raises:
         InvalidSpec: it is too short to be a secret.
     """
@@ -132,6 +134,13 @@ def set_admin_token(store: Store, secret: str) -> None:
         words = f"a token has at least {LEAST_LETTERS} letters, digits and signs, without spaces"
         raise InvalidSpec(words, field="ETUDE_ADMIN_TOKEN")
     digest = digest_of(secret).hex()
+    try:
+        _set_environment_token(store, digest)
+    except IntegrityError:  # another process has just made the row: it is found now
+        _set_environment_token(store, digest)
+
+
+def _set_environment_token(store: Store, digest: str) -> None:
     with store.begin() as connection:
         mine = select(tokens.c.id, tokens.c.digest).where(tokens.c.name == ENVIRONMENT).with_for_update()
         row = connection.execute(mine).first()

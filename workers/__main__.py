@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -30,6 +31,7 @@ from .offered import offered
 from .packing.measure import packed
 from .packing.picks import Picks
 from .periodic import repeating
+from .pulse import nothing, pulse_of
 from .scripts.check import CHECK_SECONDS
 from .scripts.checking import Check
 from .scripts.measured import Measured
@@ -74,7 +76,8 @@ def _work(
 ) -> None:  # fmt: skip
     torch.set_num_threads(flags.threads)
     checkpoints = Checkpoints(settings.checkpoints_url, seconds=settings.checkpoint_seconds)
-    verbs = verbs_when_there(settings, stop, log)
+    pulse = pulse_of(settings.pulse_file)
+    verbs = verbs_when_there(settings, stop, log, pulse)
     if verbs is None:
         return
     scripts = scripts_of(
@@ -85,7 +88,7 @@ def _work(
     )
     Worker(
         flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choose,
-        scripts=scripts, checkpoints=checkpoints,
+        scripts=scripts, checkpoints=checkpoints, pulse=pulse,
     ).work()  # fmt: skip
 
 
@@ -183,10 +186,16 @@ def _pack(text: str) -> int | None:
     return int(text)
 
 
-def verbs_when_there(settings: WorkerSettings, stop: Stop, log: Log) -> Verbs | None:
-    """Return the verbs, waiting for a store that is not there yet; None when asked to stop before."""
+def verbs_when_there(
+    settings: WorkerSettings, stop: Stop, log: Log, pulse: Callable[[], None] = nothing
+) -> Verbs | None:
+    """Return the verbs, waiting for a store that is not there yet; None when asked to stop before.
+
+    `pulse` is called at every attempt.
+    """
     pauses = Backoff(Timing.first_retry, Timing.longest_retry)
     while not stop.asked:
+        pulse()
         try:
             return open_verbs(settings)
         except StoreUnavailable as problem:

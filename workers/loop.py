@@ -19,6 +19,7 @@ from .link import Link
 from .log import bind
 from .machine import this_machine
 from .periodic import repeating
+from .pulse import nothing
 from .saving import Saving
 from .scripts.script import Script
 from .timing import Backoff, Stop, Timing
@@ -43,16 +44,18 @@ class Worker:
         scripts: Mapping[str, Script] | None = None,
         checkpoints: Checkpoints | None = None,
         clock: Callable[[], float] = time.monotonic,
+        pulse: Callable[[], None] = nothing,
     ) -> None:
         """Offer `tasks` and `scripts` on `device`; `choose` decides how each task is trained.
 
-        `clock` measures worker-seconds.
+        `clock` measures worker-seconds; `pulse` is called between steps, claims and attempts to reach the store.
 
         Without `checkpoints` a trial that was given back begins again.
         """
         self.timing = timing or Timing()
         self.stop = stop or Stop(self.timing.grace)
         self._device = device
+        self._pulse = pulse
         self._machine = this_machine(device)
         self._log = bind(__name__, worker=name)
         self._link = Link(verbs, name)
@@ -101,6 +104,7 @@ class Worker:
     def _say_hello(self) -> None:
         pauses = Backoff(self.timing.first_retry, self.timing.longest_retry)
         while not self.stop.asked:
+            self._pulse()
             try:
                 self._link.announce(self._announcement)
             except StoreUnavailable:
@@ -129,6 +133,7 @@ class Worker:
     def _claim_and_train(self) -> None:
         last_busy = time.monotonic()
         while not self.stop.asked:
+            self._pulse()
             busy = self._claims.fill() or self._hand.in_training > 0
             self._announce_news()
             if self._hand.in_training:
@@ -164,6 +169,7 @@ class Worker:
         lost, asks_at, looks = self._hand.watch(station.engine.attempts), self._claims.due_at, count()
 
         def interrupted() -> bool:
+            self._pulse()
             # At least one update is made before trials are asked for again: steps may take longer than that pause.
             return self.stop.asked or lost() or (next(looks) > 0 and time.monotonic() >= asks_at)
 

@@ -28,6 +28,8 @@ class WorkerSettings(BaseSettings):
     `checkpoints` under `data_dir`."""
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 5.0
     """Training between two checkpoints of a trial, which are made at rungs; 0: at every rung."""
+    pulse_file: Path | None = None
+    """A file whose time is set again and again while the worker trains, claims or waits for the store, for a probe."""
 
     @property
     def checkpoints_url(self) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 
@@ -138,3 +141,17 @@ def test_the_environment_s_token_is_replaced_when_it_changes(store: Store) -> No
     assert [token.name for token in list_tokens(store).items] == ["environment"]
     with pytest.raises(InvalidSpec, match="32"):
         set_admin_token(store, "short")
+
+
+def test_services_that_start_together_make_the_environment_s_token_once(store: Store) -> None:
+    """Each finds the token or makes it; none fails because another was first."""
+    together = threading.Barrier(8)
+
+    def start(_: int) -> None:
+        together.wait(30)
+        set_admin_token(store, CHOSEN)
+
+    with ThreadPoolExecutor(8) as services:
+        list(services.map(start, range(8)))
+
+    assert [token.name for token in list_tokens(store).items] == ["environment"]
