@@ -35,6 +35,8 @@ def insight_parts(insight: Insight) -> list[RenderableType]:
         parts += ["", lr_table(one, metric)]
     if insight.pruned:
         parts += ["", pruned_table(insight)]
+    if insight.pruning is not None:
+        parts += [Text(sentence) for sentence in insight.pruning.sentences()]
     if insight.spared:
         spared = f"Of {insight.spared} that would have been pruned and ran on, "
         parts += [Text(f"{spared}{insight.spared_good} ended among the best quarter.")]

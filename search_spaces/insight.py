@@ -82,6 +82,50 @@ class RungPruned(Message):
     pruned: int
 
 
+class PruningEffect(Message):
+    """What pruning has saved, and how many of the best it has cost, by the trials that fell behind and ran on.
+
+    A trial counts among the best if it ends as good as the best `top` of those that passed every rung.
+    """
+
+    pruned: int
+    """Trials that were stopped at a rung."""
+    spared: int = 0
+    """n: trials that would have been, a random share (`pruner.run_on`) that was trained to its end."""
+    missed: int = 0
+    """Of these, how many ended among the best."""
+    top: int = 0
+    """5 % of the trials, at least one."""
+    false_prune_rate: float | None = None
+    """Estimated share of the best that is pruned or would have been; null where `why_none` says why."""
+    interval: tuple[float, float] | None = None
+    """95 %: Wilson's of `missed` of `spared`, carried over to the rate."""
+    why_none: str | None = None
+    saved_updates: int = 0
+    """Optimizer updates that pruned trials would still have made."""
+    saved_share: float = 0.0
+    """Of the updates that the search would have made without pruning."""
+    saved_seconds: float = 0.0
+    """The same in worker-seconds, at the search's own pace."""
+    spared_updates: int = 0
+    """What it cost to know: updates beyond the rung at which trials that ran on had fallen behind."""
+
+    def sentences(self) -> list[str]:
+        """Say it to a person: what was saved, then what it cost or why that is not known."""
+        saved = f"Pruning saved {self.saved_updates:,} updates, {100 * self.saved_share:.0f} % of the search's"
+        pace = f"about {self.saved_seconds:,.0f} worker-seconds"
+        return [f"{saved}: {pace}.", self._cost()]
+
+    def _cost(self) -> str:
+        if self.false_prune_rate is None or self.interval is None:
+            return f"How many of the best it cost is not known: {self.why_none}."
+        rate, low, high = (f"{100 * share:.0f}" for share in (self.false_prune_rate, *self.interval))
+        return (
+            f"It cost an estimated {rate} % of the best (95 % interval {low} to {high} %): of n = {self.spared} trials "
+            f"that fell behind and ran on, {self.missed} ended as good as the best {self.top} that passed."
+        )
+
+
 class Insight(Message):
     """`GET /v1/studies/{name}/importance`."""
 
@@ -101,5 +145,7 @@ class Insight(Message):
     """Trials that would have been pruned and ran to their end all the same, to see what pruning hides."""
     spared_good: int = 0
     """Of these, how many ended among the best quarter of all complete trials."""
+    pruning: PruningEffect | None = None
+    """What pruning saved and cost; null where nothing is pruned."""
     notes: list[str] = []
     """What of it not to believe, in words."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from .candidate import Candidate
+from .insight import PruningEffect
 from .model import Message, Number
 from .study import StudySpec
 from .work import Announcement, Arithmetic, Machine, Purpose, Report
@@ -280,6 +281,9 @@ class Evidence(Message):
     optimum: Optimum | None = None
     """Only of tasks that know it."""
     false_prune_rate: float | None = None
+    """That of `pruning`."""
+    pruning: PruningEffect | None = None
+    """What pruning saved and what it cost; null where nothing is pruned, and in answers of an older service."""
     notes: list[str] = []
 
 

@@ -12,6 +12,7 @@ from .answer import links_of, task_of
 from .confirmation import Plan, arms_of
 from .confirmed import Confirmed
 from .extras import Extras, extras_of, optimum_of
+from .pruning_effect import effect_of, search_trials
 from .search import Search
 from .sentences import joined, sentences_of
 from .verdict import judge, with_statistics
@@ -57,6 +58,9 @@ def answer_of(confirmed: Confirmed, extras: Extras) -> Answer:
 def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
     arms, judged = list(confirmed.arms.values()), confirmed.judged
     untuned = [f"{arm.name}: not tuned" for arm in arms if not arm.tuned]
+    resolved = confirmed.search.resolved
+    searched = search_trials(confirmed.past)
+    pruning = effect_of(searched, resolved.direction, resolved.horizon_steps) if resolved.rungs else None
     return Evidence(
         trials=confirmed.view.counts,
         arms=arms,
@@ -70,6 +74,8 @@ def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
         test=next((score.metrics for score in extras.test if score.arm == confirmed.chosen), {}),
         test_scores=extras.test,
         optimum=optimum_of(confirmed),
+        false_prune_rate=pruning.false_prune_rate if pruning else None,
+        pruning=pruning,
         notes=[*confirmed.plan.notes, *untuned, *judged.notes, *extras.notes],
     )
 

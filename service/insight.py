@@ -13,6 +13,7 @@ from store.insights import EndedTrial
 from .families import families_of, lr_sensitivity, pruned_at, spared
 from .importance import importance_of
 from .noise import noise_of
+from .pruning_effect import effect_of
 
 
 def insight_of(view: StudyView, trials: Sequence[EndedTrial], arms: Sequence[Arm]) -> Insight:
@@ -35,6 +36,7 @@ def insight_of(view: StudyView, trials: Sequence[EndedTrial], arms: Sequence[Arm
         pruned=pruned_at(trials, rungs),
         spared=ran_on,
         spared_good=good,
+        pruning=effect_of(trials, direction, view.horizon_steps) if rungs else None,
         notes=_notes(view, trials, has_noise=noise is not None),
     )
 

@@ -24,6 +24,9 @@ class EndedTrial:
     """The last rung at which it was compared; 0 before the first."""
     spared_at: int | None
     """The rung at which it would have been pruned, had it not been one of those that run on."""
+    steps_done: int = 0
+    """Updates made."""
+    worker_seconds: float = 0.0
 
 
 def latest_ended(store: Store, study: str, most: int) -> list[EndedTrial]:
@@ -35,6 +38,8 @@ def latest_ended(store: Store, study: str, most: int) -> list[EndedTrial]:
             proposals.c.value,
             proposals.c.settled_rung,
             proposals.c.spared_at,
+            proposals.c.steps_done,
+            proposals.c.worker_seconds,
         )
         .where(proposals.c.study_name == study, proposals.c.number.is_not(None))
         .order_by(proposals.c.number.desc())

@@ -71,6 +71,8 @@ class Past:
     error: str | None = None
     horizon_steps: int | None = None
     """None of a foreign trial."""
+    spared_at: int | None = None
+    """The rung at which it would have been pruned, had it not been one of those that run on."""
     age: int | None = None
     """Of a trial of an earlier study: 1 for the latest."""
 
@@ -221,6 +223,7 @@ def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
         metrics={name: float(value) for name, value in (row.metrics or {}).items()},
         error=row.error,
         horizon_steps=row.horizon_steps,
+        spared_at=row.spared_at,
     )
 
 

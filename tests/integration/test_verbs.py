@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import optuna
 import pytest
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from etude.work import HttpVerbs
 from search_spaces.work import (
     ClaimRequest,
+    Fidelity,
     FinishItem,
     FinishRequest,
     Held,
@@ -194,6 +195,21 @@ def test_a_trial_that_is_finished_twice_in_one_call(store: Store, either: Verbs)
     assert [answer.accepted for answer in answers] == [True, True]
     assert get_trial(store, "mine", 0).value == 0.25
     assert get_study(store, "mine").counts.complete == 1
+
+
+@pytest.mark.parametrize("fidelity", get_args(Fidelity))
+def test_a_candidate_inside_its_own_rise_is_exempt(store: Store, verbs: Any, fidelity: str) -> None:
+    """Whatever is compared, the worst of nine goes on at a rung in its rise, and falls at the first one behind it."""
+    run_study(store, pruner={"fidelity": fidelity})
+    add_proposals(store, count=8)
+    add_proposals(store, count=1, first=8, exempt_steps=11)
+    trials = claim(verbs, count=9)
+
+    at_10, at_20 = (
+        report(verbs, *(report_item(trial, (rung, float(trial.number))) for trial in trials)) for rung in (10, 20)
+    )
+
+    assert (at_10[8].directive, at_20[8].directive) == ("continue", "prune")
 
 
 @pytest.mark.parametrize("fields", [{"prunable": False}, {"run_on": True}, {"exempt_steps": 11}])

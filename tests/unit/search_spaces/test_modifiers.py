@@ -10,6 +10,7 @@ from search_spaces.problems import HorizonTooShort
 from search_spaces.schedules import (
     Constant,
     Cosine,
+    Cyclic,
     Linear,
     Noam,
     OneCycle,
@@ -170,9 +171,14 @@ def test_a_warmup_of_nine_tenths_fits_six_steps() -> None:
         (OneCycle(), 30),
         (Noam(peak=0.05), 5),
         (TwoPoint(peak_at=0.15, y1=1, delta1=0.5, delta2=0.5, delta_y=1), 15),
+        (TwoPoint(peak_at=0.15, y1=1, delta1=0.5, delta2=0.5, delta_y=1, warmup=Warmup(fraction=0.1)), 24),
         (OneCycle(reverse=True), 0),
+        (Cyclic(floor=0.1, cycle_length=0.5), 0),
     ],
 )
 def test_the_rise_counts_what_the_body_does_itself(schedule: Cosine, steps: int) -> None:
-    """Noam, one-cycle and two-point carry a warm-up of their own: a trial inside it is not yet comparable."""
+    """Noam, one-cycle and two-point carry a warm-up of their own: a trial inside it is not yet comparable.
+
+    The cycles of `cyclic` are no warm-up: it rises again and again.
+    """
     assert rise_steps(schedule, 100) == steps
