@@ -22,6 +22,7 @@ from . import (
     cli_studies,
     cli_submit,
     cli_tokens,
+    cli_train,
     cli_watch,
 )
 from .checkout import NoCheckout
@@ -120,6 +121,7 @@ for command in (
     cli_parts.task,
     cli_script.check,
     cli_script.search,
+    cli_train.train,
     cli_submit.plan,
     cli_submit.submit,
     cli_history.import_,

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,7 @@ from .client import spec_fields
 from .http import ServiceUnreachable
 from .pace import ENDED
 from .parts import PartFailed
+from .script_answer import keep
 from .script_search import CannotBeSearched, ScriptSearch, check_study, look_at, place_of
 from .settings import PartsSettings, WrongSetting
 
@@ -56,6 +58,13 @@ OPTIONS = (
     click.option("--check-seconds", type=float, default=CHECK_SECONDS, show_default=True,
                  help="Most that one start may take while it is looked at."),
 )  # fmt: skip
+
+
+DESCRIBED = (
+    "metric", "minimize", "jsonl", "csv_file", "tensorboard", "step_field", "flags", "schedules", "optimizers",
+    "by_file", "initial_lr", "seed_flags", "horizon_steps", "script",
+)  # fmt: skip
+"""What the options become."""
 
 
 def script_options(command: Decorated) -> Decorated:
@@ -134,6 +143,8 @@ def _searched(spec: ScriptSpec, fields: dict[str, Any], check_seconds: float, as
             _say("\nstopping: the script's processes are ended; the same command goes on where this ended")
             raise
         show_answer(parts.client, answer, as_json)
+    if keep(settings.data_dir, answer, report):
+        _say(f"to train with it, the script as it is: etude train {name} -- {shlex.join(spec.command)}")
     _say(f"store and outputs: {_near(settings.data_dir)}")
     return answer.verdict
 
@@ -154,6 +165,24 @@ def _followed(parts: ScriptSearch, name: str, fields: dict[str, Any]) -> Answer:
 
 
 # The script, as it is described
+
+
+def script_in(file: Path) -> ScriptSpec:
+    """Read a script file.
+
+    Raises:
+        UsageError: a field is wrong, which it names.
+    """
+    return _spec(None, (), {"script": file})
+
+
+def bare_script(command: tuple[str, ...]) -> ScriptSpec:
+    """Return a script of which nothing is known but its command, started in this directory.
+
+    Raises:
+        UsageError: there is no command.
+    """
+    return _spec(None, command, dict.fromkeys(DESCRIBED) | {"minimize": True})
 
 
 def _spec(

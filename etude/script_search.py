@@ -24,10 +24,10 @@ from .pace import ENDED
 from .parts import PartFailed, Parts
 from .ports import free_port
 from .process import end_with_parent
+from .script_answer import SCRIPT_FILE
 from .settings import CLIENT_VARIABLES, PartsSettings
 from .waiting import wait_for_end
 
-SCRIPT_FILE = "script.json"
 OFFER_SECONDS = 120.0
 """What a worker may take to start and offer the script."""
 
@@ -38,8 +38,13 @@ class CannotBeSearched(RuntimeError):
 
 def place_of(settings: PartsSettings, name: str) -> PartsSettings:
     """Return the settings of the parts that search one script: a store of the study's own, free ports."""
-    own = replace(settings, data_dir=settings.data_dir / "search" / name)
+    own = replace(settings, data_dir=place_of_answer(settings, name))
     return own.on_ports(free_port(own.host), free_port(own.host))
+
+
+def place_of_answer(settings: PartsSettings, name: str) -> Path:
+    """Return the directory in which the search of a study keeps its store, and at its end the answer."""
+    return settings.data_dir / "search" / name
 
 
 def check_study(fields: Mapping[str, Any]) -> None:
@@ -178,5 +183,6 @@ class ScriptSearch:
 
 
 __all__ = [
-    "ENDED", "CannotBeSearched", "PartFailed", "ScriptSearch", "check_study", "look_at", "place_of", "write_script"
+    "ENDED", "CannotBeSearched", "PartFailed", "ScriptSearch", "check_study", "look_at", "place_of", "place_of_answer",
+    "write_script"
 ]  # fmt: skip

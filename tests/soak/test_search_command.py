@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.scripts import until
+from tests.machine import ROOT
+from tests.scripts import FAST, until
 from tests.search_command import left_running, started
 
 
@@ -38,3 +42,14 @@ def test_the_command_goes_on_to_the_answer(tmp_path: Path) -> None:
     assert sum(counts[state] for state in ("complete", "pruned", "failed", "stopped")) == 8
     assert {arm["name"] for arm in answer["evidence"]["arms"] if arm["role"] == "baseline"} == {"current"}
     assert left_running(directory) == []
+    assert "etude train mine -- " in errors
+    assert _trained_with_it(directory, "--seed", "5").startswith("step=10 val_loss=")
+
+
+def _trained_with_it(directory: Path, *flags: str) -> str:
+    command = [sys.executable, "-m", "etude", "train", "mine", "--", *FAST, "train.py", *flags]
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("ETUDE_")}
+    trained = subprocess.run(
+        command, cwd=directory, env=environ | {"PYTHONPATH": str(ROOT)}, text=True, check=True, capture_output=True
+    )
+    return trained.stdout

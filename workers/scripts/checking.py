@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from threading import Event
 
+from search_spaces.script_command import Asked, flag_words
 from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric, metric_name_of
 from search_spaces.work import Seeding
 
-from .command import Asked, flag_words
 from .measured import SeenOptimizer, script_version
 from .report import ScriptReport, Value, sentences
 from .sample import sample_candidate

@@ -7,11 +7,11 @@ from pathlib import Path
 from threading import Event
 
 from search_spaces.problems import InvalidSpec
+from search_spaces.script_command import Asked
 from search_spaces.script_spec import ScriptSpec
 from search_spaces.work import OfferedHorizon, OfferedTask, Packing
 
 from ..engine import Attempt
-from .command import Asked
 from .engine import ScriptEngine
 from .files import TRIALS, read_script_file, remember, remembered
 from .measured import Measured, script_version

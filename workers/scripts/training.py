@@ -17,10 +17,10 @@ import numpy as np
 from etude.script_files import LR_FILE, RECORD_DIRECTORY, Record, ScriptTrial, environment, write_trial
 from search_spaces.candidate import Candidate
 from search_spaces.schedules import curve
+from search_spaces.script_command import SCRIPT, Asked, command_words, environment_of
 from search_spaces.script_spec import ScriptSpec, SeedMeans, StdoutMetric
 
 from ..engine import Evaluation
-from .command import SCRIPT, Asked, command_words, environment_of
 from .metrics import Reading, metric_path, readings
 from .output import BoundedLog, Listener
 from .process import OUTSIDE, ScriptProcess

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.candidate import Candidate
-from search_spaces.schedules import warmup_steps
-from search_spaces.script_spec import TRIAL_DIRECTORY, ScriptSpec, SeedMeans
-from search_spaces.steps import whole_steps
+from .candidate import Candidate
+from .schedules import warmup_steps
+from .script_spec import TRIAL_DIRECTORY, ScriptSpec, SeedMeans
+from .steps import whole_steps
 
 SCRIPT = "script"
 
