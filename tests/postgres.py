@@ -134,10 +134,17 @@ class Postgres:
         """Remove a database, with the connections that it still has."""
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def ask_for_password(self, database: str, password: str) -> None:
+        """Let nobody into one database but with this password; the others stay open to who is on this machine."""
+        self._execute(f"ALTER ROLE etude PASSWORD '{password}'")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(f"host {database} etude 127.0.0.1/32 scram-sha-256\n{rules.read_text()}")
+        self._call("pg_ctl", "-D", str(self.data), "reload")
+
     def _execute(self, command: str) -> None:
         engine = create_engine(self.url(), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.exec_driver_sql(command)
+            connection.exec_driver_sql(command.replace("%", "%%"))  # the driver takes one for a parameter
         engine.dispose()
 
     def remove(self) -> None:
