@@ -102,11 +102,13 @@ class PruningEffect(Message):
     """95 %: Wilson's of `missed` of `spared`, carried over to the rate."""
     why_none: str | None = None
     saved_updates: int = 0
-    """Optimizer updates that pruned trials would still have made."""
+    """Optimizer updates that pruned trials would still have made, less what rungs asked of all trials beside."""
     saved_share: float = 0.0
     """Of the updates that the search would have made without pruning."""
     saved_seconds: float = 0.0
     """The same in worker-seconds, at the search's own pace."""
+    extra_updates: int = 0
+    """What rungs asked of all trials beside their own training: branches, and shorter schedules."""
     spared_updates: int = 0
     """What it cost to know: updates beyond the rung at which trials that ran on had fallen behind."""
 

@@ -101,6 +101,8 @@ class TrialView(Message):
     metrics: dict[str, Number] = {}
     rungs: dict[int, Number] = {}
     steps_done: int = 0
+    extra_steps: int = 0
+    """Updates made beside its own training: on branches at rungs, and with shorter schedules."""
     horizon_steps: int | None = None
     seed: int | None = None
     worker: str | None = None

@@ -101,7 +101,10 @@ class PrunerSpec(Model):
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.69
     """halving: the share that passes each rung."""
     fidelity: Fidelity = "truncated"
-    """What is compared at a rung: the raw metric at that step, or the best of it and of averaged weights there."""
+    """What is compared at a rung (docs/search.md): the raw metric at that step; the best of it and of averaged weights;
+    that of a branch with a cooldown; that of a whole training whose schedule ends at that step."""
+    cooldown: Fraction = 0.05
+    """`fidelity: cooldown`: length of the branch on which the LR falls to zero behind each rung, in horizons."""
     run_on: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of trials that would be pruned and run to the end all the same, to measure what pruning costs."""
     startup_trials: Annotated[int, Field(ge=1)] = 5

@@ -20,10 +20,13 @@ from .problems import InvalidSpec
 Purpose = Literal["search", "tuning", "confirmation"]
 Directive = Literal["continue", "prune", "stop", "cooldown"]
 Code = Literal["lease_lost"]
-ReportKind = Literal["raw", "averaged", "cooldown"]
-Fidelity = Literal["truncated", "averaged"]
+ReportKind = Literal["raw", "averaged", "cooldown", "rescaled"]
+Fidelity = Literal["truncated", "averaged", "cooldown", "rescaled"]
 """What trials are compared by at a rung: `truncated`, the raw metric there; `averaged`, the best of the raw metric and
-those of running averages of the weights, which imitate the end of a schedule."""
+those of running averages of the weights, which imitate the end of a schedule; `cooldown`, the metric of a branch whose
+LR is brought down to zero; `rescaled`, that of a whole training whose schedule ends at the rung."""
+BRANCHING: tuple[Fidelity, ...] = ("cooldown", "rescaled")
+"""Those for which rungs are trained beside a trial's own training, by our workers alone."""
 Precision = Literal["float32", "float64", "bf16"]
 LONGEST_HORIZON = 10_000_000
 """Steps of the longest training: the service holds the LR of each of them."""
@@ -73,7 +76,12 @@ class ClaimedTrial(Message):
     rungs: list[int]
     """Steps at which trials are compared; report at each of them."""
     fidelity: Fidelity = "truncated"
-    """`averaged`: the report at a rung is wanted as `averaged` too, from those that can; the raw one stands in."""
+    """What rungs compare: a report there is wanted as `averaged` or `cooldown` too, or as `rescaled` before the trial's
+    own training. From those that cannot the raw one stands in."""
+    cooldown_steps: Whole = 0
+    """Updates of the branch behind each rung, where `fidelity` is `cooldown`."""
+    settled_rung: Whole = 0
+    """The last rung that is decided: nothing is asked of it any more."""
     seed: int
     resume_step: int = 0
     """The last step that was reported when the checkpoint was stored."""
@@ -115,6 +123,8 @@ class ReportItem(Held):
     """The step at which this attempt began: its checkpoint's, 0 where that could not be had."""
     worker_seconds: Seconds = 0.0
     """Seconds of the worker since the last verb of this trial, a pack's time shared by steps."""
+    extra_steps: Whole = 0
+    """Updates since the last verb beside the trial's own training: on branches, and with shorter schedules."""
 
 
 class FinishItem(Held):
@@ -129,6 +139,8 @@ class FinishItem(Held):
     resumed_step: Whole | None = None
     """As in a report."""
     worker_seconds: Seconds = 0.0
+    extra_steps: Whole = 0
+    """As in a report."""
     reports: list[Report] = []
     metrics: dict[str, Number] = {}
     """Further metrics at the end, recorded and not optimised."""
@@ -147,6 +159,8 @@ class ReleaseItem(Held):
     resumed_step: Whole | None = None
     """As in a report."""
     worker_seconds: Seconds = 0.0
+    extra_steps: Whole = 0
+    """As in a report."""
 
 
 class RenewRequest(Message):

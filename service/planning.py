@@ -10,6 +10,7 @@ from statistics import fmean
 
 from search_spaces.plan import PlannedDetection, PlannedSeconds, PlannedTrainings, PlannedTrial, StudyPlan
 from search_spaces.results import Answer
+from search_spaces.steps import whole_steps
 from search_spaces.study import EXTERNAL_TASK, PrunerSpec, ResolvedStudy, StudySpec
 from search_spaces.work import OfferedTask
 from store import Store
@@ -78,7 +79,7 @@ def planned_trainings(spec: StudySpec, resolved: ResolvedStudy, opponents: Oppon
     first = len(first_tries(opponents, budget))
     # Baselines are never pruned, and a rung decides nothing before it holds its first values.
     whole = budget if not resolved.rungs else min(budget, max(first, spec.pruner.startup_trials))
-    search = whole + (budget - whole) * trained_share(spec.pruner, resolved)
+    search = whole * whole_share(spec.pruner, resolved) + (budget - whole) * trained_share(spec.pruner, resolved)
     tuning = len(tuning_tries(opponents, budget, [], resolved.direction))
     wanted = spec.confirmation.seeds
     afforded = math.floor((spec.confirmation.max_share * search - tuning) / arms) if arms else wanted
@@ -101,10 +102,26 @@ def trained_share(pruner: PrunerSpec, resolved: ResolvedStudy) -> float:
     if not resolved.rungs:
         return 1.0
     keep = pruner.keep if pruner.kind == "halving" else MEDIAN_KEEPS
-    ends = [0, *resolved.rungs, resolved.horizon_steps]
-    stretches = [later - earlier for earlier, later in itertools.pairwise(ends)]
+    stretches = _stretches(pruner, resolved)
     steps = math.fsum(stretch * keep**passed for passed, stretch in enumerate(stretches))
-    return pruner.run_on + (1 - pruner.run_on) * steps / resolved.horizon_steps
+    return (pruner.run_on * sum(stretches) + (1 - pruner.run_on) * steps) / resolved.horizon_steps
+
+
+def whole_share(pruner: PrunerSpec, resolved: ResolvedStudy) -> float:
+    """Return what a trial that passes every rung takes, in full trainings: 1, and what rungs ask for beside it."""
+    return sum(_stretches(pruner, resolved)) / resolved.horizon_steps
+
+
+def _stretches(pruner: PrunerSpec, resolved: ResolvedStudy) -> list[int]:
+    """Return the updates up to the first rung, from each to the next, and to the horizon, with what rungs ask for."""
+    ends = [*resolved.rungs, resolved.horizon_steps]
+    if pruner.fidelity == "rescaled":
+        return ends
+    stretches = [later - earlier for earlier, later in itertools.pairwise([0, *ends])]
+    if pruner.fidelity == "cooldown":
+        branch = whole_steps(pruner.cooldown, resolved.horizon_steps)
+        stretches[:-1] = [stretch + branch for stretch in stretches[:-1]]
+    return stretches
 
 
 # Seconds

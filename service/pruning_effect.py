@@ -42,7 +42,11 @@ class Ended(Protocol):
 
     @property
     def steps_done(self) -> int:
-        """Updates made."""
+        """Updates made of its own training."""
+
+    @property
+    def extra_steps(self) -> int:
+        """Updates made beside it, for rungs."""
 
     @property
     def worker_seconds(self) -> float:
@@ -103,13 +107,15 @@ def _costs(trials: Iterable[Ended], direction: Direction) -> list[float]:
 
 def _savings(trials: Sequence[Ended], horizon_steps: int) -> PruningEffect:
     pruned = [trial for trial in trials if trial.state == "pruned"]
-    made = sum(trial.steps_done for trial in trials)
-    saved = sum(max(0, horizon_steps - trial.steps_done) for trial in pruned)
+    extra = sum(trial.extra_steps for trial in trials)
+    made = sum(trial.steps_done for trial in trials) + extra
+    saved = sum(max(0, horizon_steps - trial.steps_done) for trial in pruned) - extra
     pace = math.fsum(trial.worker_seconds for trial in trials) / made if made else 0.0
     return PruningEffect(
         pruned=len(pruned),
         saved_updates=saved,
         saved_share=saved / (saved + made) if saved else 0.0,
         saved_seconds=saved * pace,
+        extra_updates=extra,
         spared_updates=sum(trial.steps_done - trial.spared_at for trial in trials if trial.spared_at is not None),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from search_spaces.candidate import Candidate
-from search_spaces.schedules import rise_steps
+from search_spaces.schedules import fits, rise_steps
 from search_spaces.space import Space
 from search_spaces.study import ResolvedStudy, StudySpec
 from search_spaces.work import Seeding
@@ -182,7 +182,7 @@ def _of_try(search: Search, seq: int, wanted: Try) -> NewProposal:
         params=search.space.params_of(wanted.candidate),
         seed=search.spec.seed,
         prunable=False,
-        exempt_steps=rise_steps(wanted.candidate.schedule, search.resolved.horizon_steps),
+        exempt_steps=_exempt_steps(search, wanted.candidate),
     )
 
 
@@ -202,10 +202,21 @@ def _of_point(search: Search, seq: int, point: Point, seen: str, origin: str = S
         params=dict(point.params),
         seed=search.spec.seed,
         prunable=search.spec.pruner.kind != "none",
-        exempt_steps=rise_steps(point.candidate.schedule, search.resolved.horizon_steps),
+        exempt_steps=_exempt_steps(search, point.candidate),
         run_on=derived_share(search.spec.seed, "run_on", seq) < search.spec.pruner.run_on,
         seen=seen,
     )
+
+
+def _exempt_steps(search: Search, candidate: Candidate) -> int:
+    """Return the step before which a candidate is judged at no rung: inside its own rise.
+
+    Where each rung is the end of a whole schedule there is no rise any more, but a rung may be too short for it.
+    """
+    resolved = search.resolved
+    if search.spec.pruner.fidelity != "rescaled":
+        return rise_steps(candidate.schedule, resolved.horizon_steps)
+    return next((rung for rung in resolved.rungs if fits(candidate.schedule, rung)), resolved.horizon_steps)
 
 
 def _as_spans(past: Sequence[Past]) -> str:

@@ -14,7 +14,7 @@ from search_spaces.schedules import check_horizon
 from search_spaces.script_space import resolve_script_space, script_default, unreachable
 from search_spaces.space import Space, resolve_space
 from search_spaces.study import EXTERNAL_TASK, BudgetSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
-from search_spaces.work import OfferedScript, OfferedTask
+from search_spaces.work import BRANCHING, OfferedScript, OfferedTask
 
 from .opponents import CURRENT, baselines_of
 
@@ -107,6 +107,7 @@ def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:
     _check_current(spec.current, sparse=sparse)
     _check_groups(spec.current, offer)
     _check_script(spec, resolved, offer)
+    _check_fidelity(spec, offer)
     _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse, script=offer.script if offer else None)
     return resolved, space
 
@@ -163,6 +164,14 @@ def _check_script(spec: StudySpec, resolved: ResolvedStudy, offer: OfferedTask |
     reason = None if current is None else unreachable(current, script)
     if reason is not None:
         raise InvalidSpec(f"the script cannot be told to train so: {reason}", field="current")
+
+
+def _check_fidelity(spec: StudySpec, offer: OfferedTask | None) -> None:
+    """Refuse rungs that train beside a trial's own training where that is not ours: a script, a loop of the user's."""
+    fidelity = spec.pruner.fidelity
+    if fidelity in BRANCHING and (offer is None or offer.script is not None):
+        whose = "a script of your own" if offer is not None else "a loop of your own"
+        raise InvalidSpec(f"{fidelity} trains beside a trial, and nothing asks {whose} to", field="pruner.fidelity")
 
 
 def _check_horizons(

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from search_spaces.steps import whole_steps
 from search_spaces.work import (
     ClaimAnswer,
     ClaimedTask,
     ClaimedTrial,
     ClaimRequest,
-    Fidelity,
     Held,
     ItemAnswer,
     ReleaseItem,
@@ -82,6 +82,7 @@ def _claim_sql(dialect: Dialect) -> str:
     columns = f"""p.id, p.study_name, p.number, p.trial_id, p.lease, p.lease_expires_at, p.candidate, p.purpose,
         p.origin, p.horizon_steps, p.rungs, p.seed, p.resume_step, p.checkpoint, s.task, s.task_version,
         s.spec -> 'task' -> 'params' AS task_params, s.spec -> 'pruner' ->> 'fidelity' AS fidelity,
+        s.spec -> 'pruner' ->> 'cooldown' AS cooldown, p.settled_rung,
         {_OPTUNA_ID} AS optuna_id, {dialect.now} AS now"""
     offered = "JOIN offered ON offered.name = s.task AND offered.version = s.task_version"
     lock_study = "FOR UPDATE" if dialect.single_statement else ""
@@ -191,7 +192,8 @@ def _claimed(row: Row[Any], number: int, lease: str, expires: float) -> ClaimedT
         task=ClaimedTask(name=row.task, version=row.task_version, params=_parsed(row.task_params) or {}),
         horizon_steps=row.horizon_steps,
         rungs=_parsed(row.rungs),
-        fidelity=_fidelity(row),
+        **_compared(row),
+        settled_rung=row.settled_rung,
         seed=row.seed,
         resume_step=row.resume_step,
         checkpoint=row.checkpoint,
@@ -200,9 +202,13 @@ def _claimed(row: Row[Any], number: int, lease: str, expires: float) -> ClaimedT
     )
 
 
-def _fidelity(row: Row[Any]) -> Fidelity:
+def _compared(row: Row[Any]) -> dict[str, Any]:
     """Return what the trial's rungs are compared by; only a search compares, and specs of old may not say."""
-    return "averaged" if row.purpose == "search" and row.fidelity == "averaged" else "truncated"
+    if row.purpose != "search" or row.fidelity is None:
+        return {}
+    if row.fidelity != "cooldown":
+        return {"fidelity": row.fidelity}
+    return {"fidelity": row.fidelity, "cooldown_steps": whole_steps(float(row.cooldown), row.horizon_steps)}
 
 
 # Renew and release
@@ -259,6 +265,7 @@ def _released(row: Row[Any], item: Held, expires: float) -> dict[str, Any]:
         "checkpoint": gift.checkpoint if gift else None,
         "resumed": gift.resumed_step if gift else None,
         "seconds": gift.worker_seconds if gift else 0.0,
+        "extra": gift.extra_steps if gift else 0,
     }
 
 
@@ -271,10 +278,11 @@ def _lease_write(dialect: Dialect, rows: list[dict[str, Any]], *, renewing: bool
           resume_step = CASE WHEN r.checkpoint IS NULL THEN etude_proposals.resume_step
             ELSE etude_proposals.steps_done END,
           resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
-          worker_seconds = etude_proposals.worker_seconds + r.seconds"""
+          worker_seconds = etude_proposals.worker_seconds + r.seconds,
+          extra_steps = etude_proposals.extra_steps + r.extra"""
     )
     columns = dialect.rows(
-        "held_rows", id="int", expires="float8", checkpoint="text", resumed="int", seconds="float8"
+        "held_rows", id="int", expires="float8", checkpoint="text", resumed="int", seconds="float8", extra="int"
     )  # fmt: skip
     sql = f"""UPDATE etude_proposals SET {change} FROM ({columns}) r
         WHERE etude_proposals.id = r.id AND etude_proposals.state = 'leased'

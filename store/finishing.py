@@ -107,13 +107,14 @@ def _trial_write(dialect: Dialect, ending: Sequence[tuple[Row[Any], FinishItem]]
     rows = [_trial_row(row, item) for row, item in ending]
     columns = dialect.rows(
         "finish_rows", id="int", state="text", lease="text", now="float8", value="float8", metrics="jsonb",
-        error="text", steps="int", resumed="int", seconds="float8", tail="jsonb",
+        error="text", steps="int", resumed="int", seconds="float8", extra="int", tail="jsonb",
     )  # fmt: skip
     sql = f"""
         UPDATE etude_proposals SET state = r.state, lease = NULL, lease_expires_at = NULL, ended_lease = r.lease,
           finished_at = r.now, value = r.value, metrics = r.metrics, error = r.error, steps_done = r.steps,
           tail = r.tail, resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
-          worker_seconds = etude_proposals.worker_seconds + r.seconds
+          worker_seconds = etude_proposals.worker_seconds + r.seconds,
+          extra_steps = etude_proposals.extra_steps + r.extra
         FROM ({columns}) r WHERE etude_proposals.id = r.id AND etude_proposals.state = 'leased'
         RETURNING etude_proposals.id"""
     return Write("finished", sql, {"finish_rows": dialect.pack(rows)})
@@ -132,5 +133,6 @@ def _trial_row(row: Row[Any], item: FinishItem) -> dict[str, Any]:
         "steps": max(item.steps_done, row.steps_done),
         "resumed": item.resumed_step,
         "seconds": item.worker_seconds,
+        "extra": item.extra_steps,
         "tail": merged_tail({"tail": tail}, item.reports),
     }

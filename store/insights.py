@@ -25,7 +25,9 @@ class EndedTrial:
     spared_at: int | None
     """The rung at which it would have been pruned, had it not been one of those that run on."""
     steps_done: int = 0
-    """Updates made."""
+    """Updates made of its own training."""
+    extra_steps: int = 0
+    """And beside it."""
     worker_seconds: float = 0.0
 
 
@@ -39,6 +41,7 @@ def latest_ended(store: Store, study: str, most: int) -> list[EndedTrial]:
             proposals.c.settled_rung,
             proposals.c.spared_at,
             proposals.c.steps_done,
+            proposals.c.extra_steps,
             proposals.c.worker_seconds,
         )
         .where(proposals.c.study_name == study, proposals.c.number.is_not(None))

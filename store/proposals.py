@@ -66,6 +66,7 @@ class Past:
     seed: int
     rungs: dict[int, float] = field(default_factory=dict)
     steps_done: int = 0
+    extra_steps: int = 0
     worker_seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
@@ -189,14 +190,13 @@ def _pasts(connection: Connection, study_id: int, query: Select[Any]) -> list[Pa
 
 
 def _rungs(connection: Connection, study_id: int, trials: Sequence[int]) -> dict[int, dict[int, float]]:
-    """Read what some trials were compared by at their rungs, by trial: averaged values stand before raw ones."""
+    """Read what some trials were compared by at their rungs, by trial: raw values where there are no others."""
     by_trial: dict[int, dict[int, float]] = {}
     for first in range(0, len(trials), IDS_AT_ONCE):
         query = (
             select(rung_values.c.trial_id, rung_values.c.rung, rung_values.c.value)
             .where(
                 rung_values.c.study_id == study_id,
-                rung_values.c.kind.in_(["raw", "averaged"]),
                 rung_values.c.trial_id.in_(trials[first : first + IDS_AT_ONCE]),
             )
             .order_by(case((rung_values.c.kind == "raw", 0), else_=1))
@@ -219,6 +219,7 @@ def _past(row: Row[Any], rungs: dict[int, float]) -> Past:
         seed=row.seed,
         rungs=rungs,
         steps_done=row.steps_done,
+        extra_steps=row.extra_steps,
         worker_seconds=row.worker_seconds,
         metrics={name: float(value) for name, value in (row.metrics or {}).items()},
         error=row.error,

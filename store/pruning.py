@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from search_spaces.study import PrunerSpec
+from search_spaces.work import Report
 
 
 def passes(value: float, others: Sequence[float], pruner: PrunerSpec, direction: str) -> bool:
@@ -27,6 +28,32 @@ def passes(value: float, others: Sequence[float], pruner: PrunerSpec, direction:
     ranked = sorted([*seen, own])
     kept = max(1, math.floor(pruner.keep * len(ranked)))
     return own <= ranked[kept - 1] and own < math.inf
+
+
+BESIDE = ("averaged", "cooldown")
+"""Fidelities that compare another value beside the raw one at a rung, which stands in where a worker has none."""
+
+
+def own_reports(fidelity: str, reports: Sequence[Report]) -> list[Report]:
+    """Return those of which a rung takes the first at or after it: by step, with `rescaled` whole trainings first."""
+    kinds = ("rescaled", "raw") if fidelity == "rescaled" else ("raw",)
+    return [
+        report
+        for kind in kinds
+        for report in sorted((one for one in reports if one.kind == kind), key=lambda one: one.step)
+    ]
+
+
+def own_step(reports: Sequence[Report], default: int = 0) -> int:
+    """Return the last step of the trial's own training that is reported."""
+    return max((report.step for report in reports if report.kind != "rescaled"), default=default)
+
+
+def compared(fidelity: str, reached: Report, reports: Sequence[Report], direction: str) -> float:
+    """Return what a trial is compared by at a rung where its own training showed `reached`."""
+    beside = {report.step: report.value for report in reports if report.kind == fidelity}
+    value = beside.get(reached.step, reached.value) if fidelity in BESIDE else reached.value
+    return better(reached.value, value, direction) if fidelity == "averaged" else value
 
 
 def better(first: float, second: float, direction: str) -> float:

@@ -20,7 +20,7 @@ from search_spaces.work import ItemAnswer, Report, ReportItem, ReportRequest, Ve
 from . import optuna_bridge
 from .engine import Store
 from .held import answer_lost, as_time, held_rows
-from .pruning import better, passes
+from .pruning import BESIDE, compared, own_reports, own_step, passes
 from .sql import Dialect, Write, statement, together
 
 LATEST = 500
@@ -85,6 +85,7 @@ def _merged(first: ReportItem, second: ReportItem) -> ReportItem:
         "checkpoint": first.checkpoint if second.checkpoint is None else second.checkpoint,
         "resumed_step": first.resumed_step if second.resumed_step is None else second.resumed_step,
         "worker_seconds": first.worker_seconds + second.worker_seconds,
+        "extra_steps": first.extra_steps + second.extra_steps,
     }
     return first.model_copy(update=changes)
 
@@ -165,18 +166,16 @@ def _context_sql(dialect: Dialect) -> str:
 def _settle(context: Context, row: dict[str, Any], item: ReportItem) -> Change:
     """Find the rungs that the reports reach: each takes the first value at or after it."""
     change = Change(row=row, item=item)
-    raw = sorted((report for report in item.reports if report.kind == "raw"), key=lambda report: report.step)
-    averages = {report.step: report.value for report in item.reports if report.kind == "averaged"}
+    fidelity = row["pruner"].get("fidelity", "truncated")
+    own = own_reports(fidelity, item.reports)
     for rung in row["rungs"]:
         if rung <= row["settled_rung"]:
             continue
-        reached = next((report for report in raw if report.step >= rung), None)
+        reached = next((report for report in own if report.step >= rung), None)
         if reached is None:
             break
         counted = row["purpose"] == "search" and rung >= row["exempt_steps"]
-        value = reached.value
-        if row["pruner"].get("fidelity") == "averaged":
-            value = better(reached.value, averages.get(reached.step, reached.value), row["direction"])
+        value = compared(fidelity, reached, item.reports, row["direction"])
         change.settled.append({"rung": rung, "raw": reached.value, "value": value, "counted": counted})
         if counted:
             context.seen.setdefault((row["study_id"], rung), []).append(value)
@@ -256,11 +255,12 @@ def _rung_write(dialect: Dialect, settled: Sequence[tuple[Change, dict[str, Any]
 def _rung_rows(change: Change, settled: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a rung's values: the raw one, and beside it the one that is compared where that is another kind."""
     own = {"trial_id": change.row["trial_id"], "study_id": change.row["study_id"], "rung": settled["rung"]}
-    if change.row["pruner"].get("fidelity") != "averaged":
+    fidelity = change.row["pruner"].get("fidelity")
+    if fidelity not in BESIDE:
         return [{**own, "kind": "raw", "value": settled["raw"], "counted": settled["counted"]}]
     return [
         {**own, "kind": "raw", "value": settled["raw"], "counted": False},
-        {**own, "kind": "averaged", "value": settled["value"], "counted": settled["counted"]},
+        {**own, "kind": fidelity, "value": settled["value"], "counted": settled["counted"]},
     ]
 
 
@@ -290,7 +290,7 @@ def _trial_write(store: Store, changes: Sequence[Change], spills: dict[int, list
     columns = store.dialect.rows(
         "trial_rows", id="int", state="text", lease="text", expires="float8", ended="text", finished="float8",
         settled="int", fresh="bool", spared="int", tail="jsonb", steps="int", checkpoint="text", resume="int",
-        resumed="int", seconds="float8",
+        resumed="int", seconds="float8", extra="int",
     )  # fmt: skip
     sql = f"""
         UPDATE etude_proposals SET state = r.state, lease = r.lease, lease_expires_at = r.expires,
@@ -300,7 +300,8 @@ def _trial_write(store: Store, changes: Sequence[Change], spills: dict[int, list
           checkpoint = coalesce(r.checkpoint, etude_proposals.checkpoint),
           resume_step = coalesce(r.resume, etude_proposals.resume_step),
           resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
-          worker_seconds = etude_proposals.worker_seconds + r.seconds
+          worker_seconds = etude_proposals.worker_seconds + r.seconds,
+          extra_steps = etude_proposals.extra_steps + r.extra
         FROM ({columns}) r WHERE etude_proposals.id = r.id
         RETURNING etude_proposals.id"""
     return Write("trials_changed", sql, {"trial_rows": store.dialect.pack(rows)})
@@ -320,9 +321,10 @@ def _trial_row(store: Store, change: Change, spills: dict[int, list[list[Any]]])
         "fresh": bool(change.settled),
         "spared": change.spared_at,
         "tail": [] if row["id"] in spills else merged_tail(row, item.reports),
-        "steps": max([row["steps_done"], *(report.step for report in item.reports)]),
+        "steps": max(row["steps_done"], own_step(item.reports)),
         "checkpoint": item.checkpoint,
-        "resume": None if item.checkpoint is None else max((r.step for r in item.reports), default=row["steps_done"]),
+        "resume": None if item.checkpoint is None else own_step(item.reports, row["steps_done"]),
         "resumed": item.resumed_step,
         "seconds": item.worker_seconds,
+        "extra": item.extra_steps,
     }

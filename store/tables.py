@@ -104,6 +104,7 @@ proposals = Table(
     Column("checkpoint", Text),
     Column("resumed_step", Integer, comment="where the latest attempt began, as its worker said"),
     Column("steps_done", Integer, nullable=False, server_default=text("0")),
+    Column("extra_steps", Integer, nullable=False, server_default=text("0"), comment="beside its own training"),
     Column("value", Double),
     Column("metrics", Json),
     Column("error", Text),

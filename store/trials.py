@@ -88,7 +88,7 @@ def _cursor_number(cursor: str | None) -> int:
 
 _READ = (
     "trial_id", "study_name", "number", "state", "purpose", "origin", "candidate", "params", "value", "metrics",
-    "steps_done", "horizon_steps", "seed", "worker", "attempts", "resume_step", "resumed_step", "error",
+    "steps_done", "extra_steps", "horizon_steps", "seed", "worker", "attempts", "resume_step", "resumed_step", "error",
     "worker_seconds", "claimed_at", "finished_at",
 )  # fmt: skip
 COLUMNS = [proposals.c[name] for name in _READ]
@@ -152,6 +152,7 @@ def _view(row: Row[Any], rungs: dict[int, float]) -> TrialView:
         metrics=row.metrics or {},
         rungs=rungs,
         steps_done=row.steps_done,
+        extra_steps=row.extra_steps,
         horizon_steps=row.horizon_steps,
         seed=row.seed,
         worker=row.worker,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from etude.task import Task
 from search_spaces.work import ClaimedTask, Packing, TaskVersion
 
+from .branches import Branching
 from .engine import Attempt, Engine, TrainingState
 from .failures import reason_of
 from .log import Log
@@ -156,17 +157,18 @@ class Bench:
         worker.
         """
         self._log.warning("engine_failed", task=station.version.name, reason=reason_of(error))
-        attempts, was_alone = station.engine.attempts, isinstance(station.engine, Solo)
+        attempts = station.engine.attempts
         if station.task is None:
             return self._give_up_script(station, error)
-        station.engine = solo = Solo(station.task)
+        was_alone = isinstance(station.engine, Branching) and isinstance(station.engine.inner, Solo)
+        station.engine = alone_now = Branching(Solo(station.task), station.task)
         station.packing = Packing(size=1, reason=f"packing failed: {error!r}"[:REASON_CHARACTERS])
         for attempt in attempts:
             if was_alone:
                 attempt.error = reason_of(error)
             else:
                 attempt.steps_done = attempt.start["step"] if attempt.start else 0
-                solo.enter(attempt)
+                alone_now.enter(attempt)
         return attempts if was_alone else []
 
     def end_scripts(self, seconds: float) -> None:
@@ -217,7 +219,7 @@ class Bench:
         task = self._kinds[claimed.name](claimed.params, self._device)
         make, packing = self._chosen(task)
         self._log.info("opened", task=claimed.name, size=packing.size, reason=packing.reason)
-        return Station(version, task, make(), packing)
+        return Station(version, task, Branching(make(), task), packing)
 
     def _close(self, station: Station) -> None:
         try:

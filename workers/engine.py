@@ -1,7 +1,8 @@
 """What the loop trains with: an engine holds trials of one task and takes them from stop to stop.
 
 There are three: `solo.Solo` trains one trial after another, `packing.Pack` many as one computation, and
-`scripts.ScriptEngine` starts somebody's training script for each. The loop does not know which it holds. A trial can
+`scripts.ScriptEngine` starts somebody's training script for each; `branches.Branching` around the first two trains
+what rungs ask for beside. The loop does not know which it holds. A trial can
 be left at any step, saved (a script cannot), and entered again elsewhere.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict
 
-from search_spaces.work import ClaimedTrial
+from search_spaces.work import ClaimedTrial, ReportKind
 
 Interrupted = Callable[[], bool]
 """Looked at between two steps: True ends the stretch early."""
@@ -29,11 +30,19 @@ class Evaluation:
     """The other validation metrics, by their full names."""
     averaged: float | None = None
     """At a rung that compares by it: the decision metric of the better running average of the weights."""
+    cooldown: float | None = None
+    """The same of a branch whose LR was brought down to zero."""
+    kind: ReportKind = "raw"
+    """`rescaled` where it is that of a whole schedule that ends at a rung."""
 
 
 class _Kept(TypedDict, total=False):
     averages: list[dict[str, Any]]
     """The running averages of parameters and floating buffers by name, as `workers.averaging` keeps them."""
+    evaluation: dict[str, Any]
+    """What the stop at `step` has shown (`step`, `value`, `further`), where a branch from it is still to be trained."""
+    shorter: int
+    """The rung at which its schedule ends, where it is of a training before the trial's own."""
 
 
 class TrainingState(_Kept):
@@ -61,6 +70,8 @@ class Attempt:
     """Where it goes on from; None: from the model's seed."""
     steps_done: int = 0
     """Updates made."""
+    extra_steps: int = 0
+    """Updates made beside its own training since it was claimed: on branches, and with shorter schedules."""
     evaluation: Evaluation | None = None
     """The latest."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -72,6 +83,11 @@ class Attempt:
 
     given_back: bool = False
     """Whether it ended through no fault of its own, so that the store is to propose it again."""
+
+    @property
+    def updates(self) -> int:
+        """All that it has cost: updates of its own training and beside it."""
+        return self.steps_done + self.extra_steps
 
     @property
     def value(self) -> float | None:

@@ -57,6 +57,7 @@ class Hand:
         held = self._training[attempt] = HeldTrial(attempt, self._link.worker, self._timing)
         self.claimed += 1
         self._saving.begin(attempt)
+        held.begin()
         claimed, start = attempt.claimed, attempt.steps_done or None
         held.log.info("claimed", purpose=claimed.purpose, steps=claimed.horizon_steps, start=start)
 

@@ -45,6 +45,8 @@ class HeldTrial:
         """The worker's time that the store has not been told of."""
         self.checkpoint: str | None = None
         """Where the latest state is saved, until the store knows it."""
+        self.saved_at = self._began_at = 0
+        self._extra_told = 0
         self.prolonged = self.claimed_at = time.monotonic()
         self.lease_seconds = self._lease_seconds(timing.lease)
         self._key = Key(study=claimed.study, number=claimed.number, lease=claimed.lease)
@@ -52,7 +54,13 @@ class HeldTrial:
     @property
     def began_at(self) -> int:
         """The step at which this attempt has begun."""
-        return self.attempt.start["step"] if self.attempt.start else 0
+        return self._began_at if self.attempt.start else 0
+
+    def begin(self) -> None:
+        """Note where the attempt begins: called once it has its state."""
+        start = self.attempt.start
+        self._began_at = 0 if start is None or "shorter" in start else start["step"]
+        self.saved_at = self.attempt.updates
 
     @property
     def lease_age(self) -> float:
@@ -66,12 +74,17 @@ class HeldTrial:
         if evaluation is self._kept:
             return
         before, self._kept = self._kept.step if self._kept else self.began_at, evaluation
-        self.is_at_rung = any(before < rung <= evaluation.step for rung in self.claimed.rungs)
+        if evaluation.step <= before:
+            before = 0  # its own training has begun, behind one that ended at a rung
+        passed = any(before < rung <= evaluation.step for rung in self.claimed.rungs)
+        self.is_at_rung = passed or evaluation.cooldown is not None
         if not self.unsent:
             self.oldest_unsent = time.monotonic()
-        self.unsent.append(Report(step=evaluation.step, value=evaluation.value))
+        self.unsent.append(Report(step=evaluation.step, value=evaluation.value, kind=evaluation.kind))
         if evaluation.averaged is not None:
             self.unsent.append(Report(step=evaluation.step, value=evaluation.averaged, kind="averaged"))
+        if evaluation.cooldown is not None:
+            self.unsent.append(Report(step=evaluation.step, value=evaluation.cooldown, kind="cooldown"))
 
     def take(self, answer: ItemAnswer) -> None:
         """Note what the store says of the trial."""
@@ -88,6 +101,7 @@ class HeldTrial:
         if not isinstance(sent, FinishItem) and sent.checkpoint == self.checkpoint:
             self.checkpoint = None
         self.seconds_owed -= sent.worker_seconds
+        self._extra_told += sent.extra_steps
 
     def log_end(self, event: str) -> None:
         """Write the trial's last event."""
@@ -106,6 +120,11 @@ class HeldTrial:
         """What the store is told of a trial that was saved before."""
         return self.began_at if self.claimed.checkpoint is not None else None
 
+    @property
+    def _extra_owed(self) -> int:
+        """Updates beside the trial's own training that the store has not been told of."""
+        return self.attempt.extra_steps - self._extra_told
+
     def held(self) -> Held:
         """The item that prolongs the lease."""
         return Held(**self._key)
@@ -114,7 +133,7 @@ class HeldTrial:
         """The item with all reports kept."""
         return ReportItem(
             **self._key, reports=self.unsent, checkpoint=self.checkpoint, resumed_step=self._resumed,
-            worker_seconds=max(0.0, self.seconds_owed),
+            worker_seconds=max(0.0, self.seconds_owed), extra_steps=self._extra_owed,
         )  # fmt: skip
 
     def finish(self) -> FinishItem:
@@ -125,13 +144,14 @@ class HeldTrial:
             **self._key, state="complete" if complete else "failed", value=attempt.value if complete else None,
             steps_done=attempt.steps_done, error=attempt.error, metrics=attempt.metrics if complete else {},
             reports=self.unsent, resumed_step=self._resumed, worker_seconds=max(0.0, self.seconds_owed),
+            extra_steps=self._extra_owed,
         )  # fmt: skip
 
     def release(self) -> ReleaseItem:
         """The item that gives the trial back, to go on from its latest checkpoint."""
         return ReleaseItem(
             **self._key, checkpoint=self.checkpoint, resumed_step=self._resumed,
-            worker_seconds=max(0.0, self.seconds_owed),
+            worker_seconds=max(0.0, self.seconds_owed), extra_steps=self._extra_owed,
         )  # fmt: skip
 
     def _lease_seconds(self, told: float) -> float:

@@ -150,9 +150,9 @@ class Worker:
     def _train(self) -> None:
         """Take the engine whose turn it is to its next stop, tell the store and do as it says."""
         station = self._bench.turn()
-        before = {attempt: attempt.steps_done for attempt in station.engine.attempts}
+        before = {attempt: attempt.updates for attempt in station.engine.attempts}
         stopped = self._advance(station)
-        seconds = self._hand.share({attempt: max(0, attempt.steps_done - done) for attempt, done in before.items()})
+        seconds = self._hand.share({attempt: max(0, attempt.updates - done) for attempt, done in before.items()})
         station.spend(seconds, before)
         self._hand.keep(attempt for attempt in stopped if attempt.error is None and not attempt.given_back)
         ended = [attempt for attempt in stopped if attempt.complete or attempt.error is not None]

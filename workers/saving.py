@@ -21,7 +21,8 @@ class Saving:
         """Let a claimed trial go on from where it was saved, if that can be read."""
         start = self._load(attempt.claimed)
         if start is not None:
-            attempt.start, attempt.steps_done = start, start["step"]
+            attempt.start = start
+            attempt.steps_done = 0 if "shorter" in start else start["step"]
 
     def save_if_due(self, held: HeldTrial) -> None:
         """Save a trial at a rung, unless that was done shortly before."""
@@ -30,10 +31,11 @@ class Saving:
 
     def save(self, held: HeldTrial) -> None:
         """Save where a trial stands; the store is told with the next verb."""
-        if self._checkpoints is None or held.attempt.steps_done == held.began_at:
+        if self._checkpoints is None or held.attempt.updates == held.saved_at:
             return
         state = self._bench.state(held.attempt)
         if state is not None:
+            held.saved_at = held.attempt.updates
             held.checkpoint = self._checkpoints.save(held.claimed, state) or held.checkpoint
 
     def acknowledged(self, claimed: ClaimedTrial, name: str | None) -> None:

@@ -49,6 +49,11 @@ def check_horizon(schedule: Schedule, horizon: int) -> None:
         curve(schedule, horizon)
 
 
+def fits(schedule: Schedule, horizon: int) -> bool:
+    """Tell whether a schedule can be drawn for so many steps."""
+    return _shortfall(schedule, horizon) is None
+
+
 def warmup_steps(schedule: Schedule, horizon: int) -> int:
     """Return the steps of the schedule's warm-up modifier; 0 without one."""
     return schedule.warmup.steps(horizon) if schedule.warmup else 0

@@ -12,9 +12,10 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
 from search_spaces.model import Message, Number, Seconds, Whole, problem_from_validation
-from search_spaces.problems import LeaseLost
+from search_spaces.problems import InvalidSpec, LeaseLost
 from search_spaces.study import StudySpec
 from search_spaces.work import (
+    BRANCHING,
     ClaimAnswer,
     ClaimRequest,
     FinishItem,
@@ -151,8 +152,14 @@ def release(request: ReleaseRequest, verbs: deps.VerbsOf) -> VerbAnswer:
 
 @router.post("/studies/{name}/trials", tags=["trials"])
 def ask(name: deps.StudyName, body: Ask, store: deps.StoreOf, verbs: deps.VerbsOf) -> ClaimAnswer:
-    """Lease trials of one study to a training loop outside our workers."""
+    """Lease trials of one study to a training loop outside our workers.
+
+    Not of a study whose rungs compare by `cooldown` or `rescaled`: only our workers train what these ask for.
+    """
     spec = get_study(store, name).spec
+    if spec.pruner.fidelity in BRANCHING and spec.pruner.kind != "none":
+        detail = f"{name} compares trials by {spec.pruner.fidelity}, which a loop outside our workers cannot show"
+        raise InvalidSpec(detail, field="name")
     versions = _versions(store, spec)
     request = ClaimRequest(worker=body.worker, claim_id=body.claim_id, tasks=versions, count=body.count, study=name)
     return verbs.claim(request)
