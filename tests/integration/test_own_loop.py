@@ -112,6 +112,17 @@ def test_the_loop_ends_with_the_study(client: Client, store: Store) -> None:
     assert trials(client)[0].state == "stopped"
 
 
+def test_a_study_whose_rungs_a_loop_cannot_show_is_refused_to_it(client: Client, store: Store) -> None:
+    """Branches and shorter schedules are trained by our workers alone: the loop is told before it has a trial."""
+    run_study(store, "branched", pruner={"fidelity": "cooldown"})
+    add_proposals(store, "branched", count=1)
+
+    with pytest.raises(InvalidSpec, match="compares trials by cooldown"):
+        next(iter(client.study("branched").lease_trials()))
+
+    assert client.study("branched").view().counts.leased == 0
+
+
 def test_a_pruned_trial_is_to_stop(client: Client, store: Store) -> None:
     """The answer to a report at a rung says so, and further reports are not sent."""
     change_state(store, "mine", "stopped")

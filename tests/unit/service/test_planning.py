@@ -48,6 +48,16 @@ def test_the_share_that_pruning_leaves_is_that_of_the_rungs() -> None:
     assert share(kind="none") == 1.0
 
 
+def test_what_rungs_train_beside_is_planned_for() -> None:
+    """Each branch adds its length to the stretch before it; each shorter schedule is a training from the start."""
+    one = {"kind": "median", "rungs": [0.5], "startup_trials": 4}
+
+    assert share(**one, run_on=0.0, fidelity="cooldown") == pytest.approx(0.5 + 0.05 + 0.25)
+    assert share(**one, run_on=0.0, fidelity="rescaled") == pytest.approx(0.5 + 0.5)
+    assert share(**one, run_on=1.0, fidelity="rescaled") == pytest.approx(1.5)
+    assert trainings(budget={"trials": 4}, pruner={**one, "fidelity": "rescaled"}).search == 6.0
+
+
 def test_baselines_are_trained_whole_and_the_rest_is_pruned() -> None:
     """Of 64 trials 9 are baselines, trained whole; 55 as far as the rungs leave; then every arm on each seed."""
     planned = trainings(budget={"trials": 64}, confirmation={"seeds": 7})

@@ -103,6 +103,20 @@ def test_baselines_are_not_pruned_and_sampled_trials_are() -> None:
     assert not any(one.prunable for one in kinds["none"])
 
 
+@pytest.mark.parametrize(("peak", "exempt"), [(0.4, 10), (0.06, 20), (0.01, 100)])
+def test_where_rungs_are_whole_schedules_none_is_inside_a_rise(peak: float, exempt: int) -> None:
+    """Exempt is what is too short for the schedule alone: one-cycle has to have a step before its peak."""
+    near = {"peak_fraction": {"low": peak, "high": peak + 0.001}}
+    search = search_for(
+        space={"optimizers": ["sgd"], "schedules": {"one_cycle": near}}, sampler={"kind": "random"},
+        pruner={"fidelity": "rescaled"},
+    )  # fmt: skip
+
+    proposals = next_proposals(replace(search, opponents=Opponents([], [], None, False)), [], 3)
+
+    assert [one.exempt_steps for one in proposals] == [exempt] * 3
+
+
 def test_a_trial_is_exempt_while_its_schedule_rises() -> None:
     """exempt_steps is the schedule's own rise at the study's horizon."""
     search = search_for(budget={"trials": 40})

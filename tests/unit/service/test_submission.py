@@ -8,7 +8,8 @@ import pytest
 
 from search_spaces.problems import InvalidSpec
 from search_spaces.study import TaskSpec
-from service.submission import check_params, offer_of, resolve_submission
+from search_spaces.work import OfferedScript
+from service.submission import check_params, offer_of, resolve, resolve_submission
 from tests.studies import OFFER, study_spec
 
 SCHEMA = {
@@ -87,3 +88,23 @@ def test_an_external_task_needs_no_offer() -> None:
 
     assert resolution is not None
     assert (resolution[0].metric, resolution[0].direction, resolution[0].horizon_steps) == ("f1", "maximize", 500)
+
+
+@pytest.mark.parametrize("fidelity", ["cooldown", "rescaled"])
+def test_rungs_that_train_beside_are_for_our_workers(fidelity: str) -> None:
+    """A script, and a loop of the user's own, cannot be asked for a branch: the field is named. Others can."""
+    mine = study_spec(pruner={"fidelity": fidelity})
+    external = study_spec(
+        task={"name": "external"}, pruner={"fidelity": fidelity}, horizon={"steps": 100},
+        objective={"metric": "loss", "direction": "minimize"},
+    )  # fmt: skip
+    script = OFFER.model_copy(update={"script": OfferedScript(mode="inject", initial_lr=0.1)})
+
+    refused = []
+    for spec, offer in ((external, None), (mine, script)):
+        with pytest.raises(InvalidSpec) as caught:
+            resolve(spec, offer)
+        refused.append(caught.value.field)
+
+    assert refused == ["pruner.fidelity"] * 2
+    assert resolve(mine, OFFER)[0].rungs == [10, 20, 30, 50]
