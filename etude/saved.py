@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.artefact import Artefact, artefact_of, as_text, read_artefact
 from search_spaces.candidate import Candidate
 from search_spaces.export import Framework, export
 from search_spaces.results import Answer
 from search_spaces.schedules import curve
+from search_spaces.target import reported_direction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,13 +93,16 @@ class SavedAnswer:
         from .torch import build
 
         steps = self.horizon if total_steps is None else total_steps
-        direction = self.artefact.metric.direction
-        return build(self.candidate, params, steps, evaluations=evaluations, direction=direction)
+        return build(self.candidate, params, steps, evaluations=evaluations, direction=self._direction)
 
     def code(self, framework: Framework = "pytorch", total_steps: int | None = None) -> str:
         """Return the answer as Python text for a framework, at its horizon or for `total_steps`."""
         steps = self.horizon if total_steps is None else total_steps
-        return export(self.candidate, steps, framework, direction=self.artefact.metric.direction)
+        return export(self.candidate, steps, framework, direction=self._direction)
+
+    @property
+    def _direction(self) -> Literal["minimize", "maximize"]:
+        return reported_direction(self.artefact.target, self.artefact.metric.direction)
 
 
 def load(path: str | PathLike[str]) -> SavedAnswer:

@@ -28,7 +28,8 @@ def _search(plan: StudyPlan) -> str:
     if plan.horizon_steps is None:
         return f"{plan.trials} trials"
     first = f", {len(plan.first_trials)} of them baselines" if plan.first_trials else ""
-    return f"{plan.trials} trials over {plan.horizon_steps} steps{first}; by {plan.metric}, to {plan.direction}"
+    least = "" if plan.target is None else f"{plan.target.least_steps} to "
+    return f"{plan.trials} trials over {least}{plan.horizon_steps} steps{first}; by {plan.metric}, to {plan.direction}"
 
 
 def _trainings(planned: PlannedTrainings) -> str:
@@ -63,8 +64,9 @@ def _detects(plan: StudyPlan) -> str:
     detects = plan.detects
     if detects is None:
         return "not known: nothing tells how much seeds matter at this task and horizon"
+    unit = f"in {plan.metric}" if plan.target is None else "steps"
     return (
-        f"this confirmation detects gains of at least {detects.gain:.2g} in {plan.metric} (noise between seeds "
+        f"this confirmation detects gains of at least {detects.gain:.2g} {unit} (noise between seeds "
         f"{detects.noise:.2g}, by {detects.source})"
     )
 

@@ -28,6 +28,7 @@ from .results import (
     Verdict,
 )
 from .schedules import check_horizon
+from .target import Target
 
 KIND = "etude.answer"
 SCHEMA_VERSION = 1
@@ -62,6 +63,8 @@ class Artefact(Message):
     """T that the candidate was trained for, in steps."""
     redraw: Redraw
     metric: MetricName
+    target: Target | None = None
+    """What is reached in `horizon` steps, where the search was for the fewest; values are then steps."""
     task: AnsweredTask
     seeds: list[int] = []
     """Those of the confirmation; the search's is in the spec."""

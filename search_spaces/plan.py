@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from .model import Message
 from .space import Space
+from .target import Target
 
 
 class PlannedTrial(Message):
@@ -56,7 +57,7 @@ class PlannedDetection(Message):
     """What the confirmation could see."""
 
     gain: float
-    """In the metric's unit: a gain as large as this is shown with a chance of 80 %."""
+    """In the metric's unit, with a target in steps: a gain as large as this is shown with a chance of 80 %."""
     noise: float
     """Standard deviation between seeds that it follows from."""
     correlation: float
@@ -74,12 +75,14 @@ class StudyPlan(Message):
     metric: str | None = None
     direction: str | None = None
     horizon_steps: int | None = None
+    target: Target | None = None
+    """What is to be reached in the fewest steps; null without a target."""
     rungs: list[int] = []
     space: Space | None = None
     trials: int
     first_trials: list[PlannedTrial] = []
     confirmation_trainings: int | None = None
-    """At most: `confirmation.max_share` may drop seeds."""
+    """At most: `confirmation.max_share` may drop seeds. With a target of up to four horizons on each seed."""
     workers: int = 0
     """Live workers that offer the task."""
     slots: int = 0

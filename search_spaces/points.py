@@ -1,8 +1,9 @@
 """A resolved space: every kind with the range of every searched parameter, and the points between them.
 
 Parameters have flat names, those of the Optuna trial: `optimizer`, `<optimizer>.lr`, `<optimizer>.<parameter>`,
-`schedule`, `<schedule>.<parameter>`, `warmup.<parameter>`, `restarts.<parameter>`, `lr_ratios.<group>`. They are
-conditional: a point has those of its own optimizer and schedule only, always in this order.
+`schedule`, `<schedule>.<parameter>`, `warmup.<parameter>`, `restarts.<parameter>`, `lr_ratios.<group>` and, where the
+horizon is searched, `horizon.fraction`. They are conditional: a point has those of its own optimizer and schedule only,
+always in this order.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Space(Model):
     """Empty: none. A `count` of 1 means none too."""
     lr_ratios: Ranges = {}
     """By parameter group of the task."""
+    horizon: Ranges = {}
+    """Empty: every training has the study's horizon T. Else the range of `fraction`, a training's share of T."""
 
     @field_validator("optimizers")
     @classmethod
@@ -75,7 +78,13 @@ class Space(Model):
             every["schedule"] = self._schedule_choice
         for kind, ranges in self.schedules.items():
             every |= {f"{kind}.{name}": range_ for name, range_ in ranges.items()}
-        for part, ranges in (("warmup", self.warmup), ("restarts", self.restarts), ("lr_ratios", self.lr_ratios)):
+        others = {
+            "warmup": self.warmup,
+            "restarts": self.restarts,
+            "lr_ratios": self.lr_ratios,
+            "horizon": self.horizon,
+        }
+        for part, ranges in others.items():
             every |= {f"{part}.{name}": range_ for name, range_ in ranges.items()}
         return every
 
@@ -84,9 +93,12 @@ class Space(Model):
         params = _Walk(self, draw).params
         return _candidate(params), params
 
-    def params_of(self, candidate: Candidate) -> dict[str, Scalar] | None:
-        """Return the parameters of a candidate, up to rounding; None where it is no point of this space."""
-        params = self._fitted(flat(candidate))
+    def params_of(self, candidate: Candidate, horizon_fraction: float = 1.0) -> dict[str, Scalar] | None:
+        """Return the parameters of a candidate, up to rounding; None where it is no point of this space.
+
+        `horizon_fraction` counts where the horizon is searched too.
+        """
+        params = self._fitted(flat(candidate) | {HORIZON_FRACTION: horizon_fraction})
         if params is None or not alike(_candidate(params).model_dump(), candidate.model_dump()):
             return None
         return params
@@ -176,6 +188,8 @@ class _Walk:
         self._modifier("restarts", family)
         for group, range_ in space.lr_ratios.items():
             self._take(f"lr_ratios.{group}", range_)
+        for name, range_ in space.horizon.items():
+            self._take(f"horizon.{name}", range_)
 
     def _take(self, name: str, range_: AnyRange) -> Scalar:
         self.params[name] = self._pick(name, range_)
@@ -209,6 +223,8 @@ class _Walk:
                 self._take(f"{part}.{name}", further)
 
 
+HORIZON_FRACTION = "horizon.fraction"
+"""The parameter of a training's own horizon, as a fraction of T; no part of the candidate."""
 NONE_OF_IT: Mapping[str, tuple[Scalar, ...]] = {"warmup": (0,), "restarts": (1,)}
 """The value of a modifier's first parameter that means that there is no such modifier."""
 

@@ -11,6 +11,7 @@ from .candidate import Candidate
 from .insight import PruningEffect
 from .model import Message, Number
 from .study import StudySpec
+from .target import Target
 from .work import Announcement, Arithmetic, Machine, Purpose, Report
 
 StudyState = Literal["queued", "running", "paused", "confirming", "confirming_paused", "done", "stopped", "failed"]
@@ -70,7 +71,10 @@ class StudyView(Message):
     spec: StudySpec
     horizon_steps: int | None = None
     metric: str | None = None
+    """What trials are compared by; with a target the steps to it."""
     direction: str | None = None
+    target: Target | None = None
+    """What is to be reached in the fewest steps, with the metric that is reported; null without a target."""
     arithmetic: Arithmetic | None = None
     """What the task computes in, once the study runs."""
     space: dict[str, Any] | None = None
@@ -275,7 +279,7 @@ class Evidence(Message):
     ladder: list[LadderRung] | None = None
     """What each part of the winner gains; null without a winner, and where `confirmation.extras` is false."""
     steps_saved: StepsSaved | None = None
-    """null without a winner, and where `confirmation.extras` is false."""
+    """null without a winner, where `confirmation.extras` is false, and with a target: all values are steps then."""
     test: dict[str, Number] = {}
     """The test split's scores of the chosen candidate, by full name; empty without a test split."""
     test_scores: list[ScoreOnTest] = []
@@ -344,8 +348,11 @@ class Answer(Message):
     candidate: Candidate | None = None
     candidate_text: str | None = None
     horizon: int | None = None
-    """T, in steps."""
+    """T, in steps; with a target the steps in which the candidate gets there."""
     metric: MetricName | None = None
+    """With a target the steps to it: then values, gains and intervals are in steps."""
+    target: Target | None = None
+    """What is to be reached in the fewest steps, and T within which; null without a target."""
     task: AnsweredTask | None = None
     seeds: list[int] = []
     evidence: Evidence = Evidence()

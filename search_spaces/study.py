@@ -12,6 +12,7 @@ from .problems import InvalidSpec
 from .ranges import AnyRange
 from .searched import refuse
 from .steps import whole_steps
+from .target import Target
 from .work import LONGEST_HORIZON, Arithmetic, Fidelity, OfferedTask
 
 Direction = Literal["minimize", "maximize"]
@@ -37,9 +38,10 @@ class ObjectiveSpec(Model):
     metric: str | None = None
     direction: Direction | None = None
     target: Finite | None = None
-    """A search for the fewest steps to this value is not part of this version: a 422."""
+    """Search for the fewest steps in which the metric gets to this value (docs/target.md); values are then steps."""
     min_gain: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """The smallest gain worth a change, in the metric's unit; default: the smallest detectable."""
+    """The smallest gain worth a change, in the metric's unit, or in steps with a target; default: the smallest
+    detectable."""
 
 
 class HorizonSpec(Model):
@@ -196,12 +198,15 @@ class ResolvedStudy(Model):
     """What the offer of the task adds to a spec: nothing in it is open any more."""
 
     metric: str
+    """What the study's values are: the decision metric, or with a target the steps to it."""
     direction: Direction
     horizon_steps: int
     task_version: str
     rungs: list[int]
+    """None with a target: trials over different horizons are not compared while they train."""
     arithmetic: Arithmetic | None = None
     """What the task computes in; None where nobody offers it."""
+    target: Target | None = None
 
 
 def confirmation_name(name: str) -> str:
@@ -230,13 +235,16 @@ def resolve_study(spec: StudySpec, offer: OfferedTask | None) -> ResolvedStudy:
     if steps > LONGEST_HORIZON:
         field = "horizon" if spec.horizon.epochs is None else "horizon.epochs"
         raise InvalidSpec(f"{steps} steps are more than the longest horizon of {LONGEST_HORIZON}", field=field)
+    wanted = spec.objective.target
+    target = None if wanted is None else Target(metric=metric, direction=direction, value=wanted, horizon_steps=steps)
     return ResolvedStudy(
-        metric=metric,
-        direction=direction,
+        metric=metric if target is None else target.unit,
+        direction=direction if target is None else "minimize",
         horizon_steps=steps,
         task_version=version,
-        rungs=resolve_rungs(spec.pruner, steps),
+        rungs=resolve_rungs(spec.pruner, steps) if target is None else [],
         arithmetic=offer.arithmetic if offer else None,
+        target=target,
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search_spaces.describe import describe
+from search_spaces.points import HORIZON_FRACTION
 from search_spaces.results import Answer, Evidence, MetricName, StudyView
 from store.proposals import Past
 
 from .answer import links_of, task_of
-from .confirmation import Plan, arms_of
+from .confirmation import Plan, arms_of, missed_seeds
 from .confirmed import Confirmed
 from .extras import Extras, extras_of, optimum_of
 from .pruning_effect import effect_of, search_trials
@@ -45,8 +46,9 @@ def answer_of(confirmed: Confirmed, extras: Extras) -> Answer:
         sentences=sentences,
         candidate=candidate,
         candidate_text=None if candidate is None else describe(candidate),
-        horizon=resolved.horizon_steps,
+        horizon=confirmed.horizon_of(confirmed.chosen),
         metric=MetricName(name=resolved.metric, direction=resolved.direction),
+        target=resolved.target,
         task=task_of(confirmed.view, resolved.task_version),
         seeds=confirmed.plan.seeds,
         evidence=evidence,
@@ -76,8 +78,21 @@ def _evidence(confirmed: Confirmed, extras: Extras) -> Evidence:
         optimum=optimum_of(confirmed),
         false_prune_rate=pruning.false_prune_rate if pruning else None,
         pruning=pruning,
-        notes=[*confirmed.plan.notes, *untuned, *judged.notes, *extras.notes],
+        notes=[*confirmed.plan.notes, *untuned, *judged.notes, *_missed(confirmed), *extras.notes],
     )
+
+
+def _missed(confirmed: Confirmed) -> list[str]:
+    """Say which arms did not get to the target on some seed."""
+    target, seeds = confirmed.search.resolved.target, len(confirmed.plan.seeds)
+    if target is None:
+        return []
+    counts_as = {"baseline": f", which counts as {target.horizon_steps} steps", "candidate": ""}
+    return [
+        f"{name} did not get to {target.words} within {target.horizon_steps} steps on {count} of {seeds} seeds"
+        f"{counts_as[confirmed.arms[name].role]}"
+        for name, count in missed_seeds(confirmed.plan, confirmed.past).items()
+    ]
 
 
 def _at_edge(confirmed: Confirmed) -> list[str]:
@@ -85,4 +100,5 @@ def _at_edge(confirmed: Confirmed) -> list[str]:
         return []
     space = confirmed.search.space
     params = space.params_of(confirmed.arms[confirmed.judged.finalist].candidate)
-    return [] if params is None else space.at_edge(params)
+    # Where the steps to a target end is no choice of the search.
+    return [] if params is None else [name for name in space.at_edge(params) if name != HORIZON_FRACTION]

@@ -9,6 +9,7 @@ from typing import Literal
 
 from search_spaces.candidate import Candidate
 from search_spaces.results import Arm
+from search_spaces.target import Target
 from store.history import IMPORTED
 from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
@@ -18,6 +19,7 @@ from .finalists import finalists
 from .opponents import CURRENT, Try, tuned_candidate, tuning_tries
 from .search import SAMPLED, Search
 from .seeds import derived_seed
+from .targets import ROUNDS, TRAINED_SHARE, bracket, steps_to
 
 LEAST_SEEDS = 3
 """`max_share` takes no seeds below this."""
@@ -58,11 +60,13 @@ class Plan:
     arms: list[PlannedArm]
     seeds: list[int]
     notes: list[str] = field(default_factory=list)
+    target: Target | None = None
+    """What is to be reached in the fewest steps, if anything is: then an arm has several horizons on each seed."""
 
     @property
     def size(self) -> int:
-        """Trainings in all."""
-        return len(self.arms) * len(self.seeds)
+        """Trainings in all; with a target at most."""
+        return len(self.arms) * len(self.seeds) * (1 if self.target is None else ROUNDS)
 
 
 def tuning_proposals(search: Search, past: Sequence[Past]) -> list[NewProposal]:
@@ -98,7 +102,8 @@ def plan_confirmation(search: Search, past: Sequence[Past]) -> Plan:
         notes.append(
             f"{afforded} of {wanted} seeds: the confirmation is held to {share:g} times the search's worker-seconds"
         )
-    return Plan(arms, [confirmation_seed(search, index) for index in range(afforded)], notes)
+    seeds = [confirmation_seed(search, index) for index in range(afforded)]
+    return Plan(arms, seeds, notes, search.resolved.target)
 
 
 def _as_begun(arms: Sequence[PlannedArm], past: Sequence[Past]) -> list[PlannedArm]:
@@ -140,7 +145,7 @@ def _baselines(search: Search, past: Sequence[Past]) -> list[PlannedArm]:
 
 def _affordable_seeds(search: Search, past: Sequence[Past], arms: int) -> int:
     """Return how many seeds the share of worker-seconds pays for, given what a full training has cost."""
-    each = training_seconds(past)
+    each = _arm_seconds(search, past)
     if each == 0 or arms == 0:
         return search.spec.confirmation.seeds
     spent = worker_seconds(past, "search")
@@ -148,6 +153,16 @@ def _affordable_seeds(search: Search, past: Sequence[Past], arms: int) -> int:
     tuning = worker_seconds([trial for trial in past if not is_extra(trial)], "tuning")
     left = search.spec.confirmation.max_share * spent - tuning
     return max(0, math.floor(left / (arms * each)))
+
+
+def _arm_seconds(search: Search, past: Sequence[Past]) -> float:
+    """Return what an arm costs on one seed; 0 where nothing is known."""
+    if search.resolved.target is None:
+        return training_seconds(past)
+    complete = [trial for trial in past if trial.purpose == "search" and trial.state == "complete"]
+    steps = sum(trial.horizon_steps or 0 for trial in complete)
+    seconds = math.fsum(trial.worker_seconds for trial in complete)
+    return TRAINED_SHARE * search.resolved.horizon_steps * seconds / steps if steps else 0.0
 
 
 def training_seconds(past: Sequence[Past]) -> float:
@@ -161,39 +176,104 @@ def worker_seconds(past: Sequence[Past], *purposes: str) -> float:
     return math.fsum(trial.worker_seconds for trial in past if trial.purpose in purposes)
 
 
-def confirmation_proposals(plan: Plan) -> list[NewProposal]:
-    """Return every training of the plan, seed by seed, so that all arms go forward together."""
+def confirmation_proposals(plan: Plan, past: Sequence[Past] = ()) -> list[NewProposal]:
+    """Return every training of the plan, seed by seed, so that all arms go forward together.
+
+    With a target those that come next: each arm's next horizon on each seed, by what has ended.
+    """
+    if plan.target is not None:
+        return _next_horizons(plan, plan.target, past)
     return [
-        NewProposal(
-            seq=len(plan.arms) * index + place,
-            purpose="confirmation",
-            origin=arm.origin,
-            candidate=arm.candidate,
-            params=None,
-            seed=seed,
-            prunable=False,
-        )
+        _training(arm, seed, len(plan.arms) * index + place)
         for index, seed in enumerate(plan.seeds)
         for place, arm in enumerate(plan.arms)
     ]
 
 
+def _training(arm: PlannedArm, seed: int, seq: int, horizon_steps: int | None = None) -> NewProposal:
+    return NewProposal(
+        seq=seq,
+        purpose="confirmation",
+        origin=arm.origin,
+        candidate=arm.candidate,
+        params=None,
+        seed=seed,
+        prunable=False,
+        horizon_steps=horizon_steps,
+    )
+
+
+def _next_horizons(plan: Plan, target: Target, past: Sequence[Past]) -> list[NewProposal]:
+    ended, width = _metrics(target, past), len(plan.arms) * len(plan.seeds)
+    proposals = []
+    for index, seed in enumerate(plan.seeds):
+        for place, arm in enumerate(plan.arms):
+            tried = ended.get((arm.origin, seed), {})
+            wanted = bracket(target, tried).wanted
+            if wanted is not None:
+                seq = width * len(tried) + len(plan.arms) * index + place
+                proposals.append(_training(arm, seed, seq, wanted))
+    return proposals
+
+
+def _metrics(target: Target, past: Sequence[Past]) -> dict[tuple[str, int], dict[int, float]]:
+    """Return the metric at the end of each training by origin and seed, then by horizon; nan where it failed."""
+    found: dict[tuple[str, int], dict[int, float]] = {}
+    for trial in past:
+        if trial.purpose == "confirmation" and trial.state in ENDED_TRIAL and trial.horizon_steps is not None:
+            metric = trial.metrics.get(target.metric, math.nan) if trial.state == "complete" else math.nan
+            found.setdefault((trial.origin, trial.seed), {})[trial.horizon_steps] = metric
+    return found
+
+
 def is_over(plan: Plan, past: Sequence[Past]) -> bool:
     """Tell whether every training of the plan has ended."""
+    if plan.target is not None:
+        return not _next_horizons(plan, plan.target, past)
     ended = [trial for trial in past if trial.purpose == "confirmation" and trial.state in ENDED_TRIAL]
     return sum(not is_extra(trial) for trial in ended) >= plan.size
 
 
 def arms_of(plan: Plan, past: Sequence[Past]) -> list[Arm]:
     """Return the plan's arms with their value on each seed; nan where the training did not end well."""
-    values = {
-        (trial.origin, trial.seed): trial.value
-        for trial in past
-        if trial.purpose == "confirmation" and _has_value(trial)
-    }
+    values = _values(past) if plan.target is None else _steps(plan, plan.target, past)
     arms = []
     for arm in plan.arms:
-        by_seed = {seed: values.get((arm.origin, seed)) for seed in plan.seeds}
-        known = {seed: math.nan if value is None else value for seed, value in by_seed.items()}
+        known = {seed: values.get((arm.origin, seed), math.nan) for seed in plan.seeds}
         arms.append(Arm(name=arm.name, role=arm.role, candidate=arm.candidate, tuned=arm.tuned, values=known))
     return arms
+
+
+def _values(past: Sequence[Past]) -> dict[tuple[str, int], float]:
+    return {
+        (trial.origin, trial.seed): trial.value
+        for trial in past
+        if trial.purpose == "confirmation" and trial.value is not None and _has_value(trial)
+    }
+
+
+def _steps(plan: Plan, target: Target, past: Sequence[Past]) -> dict[tuple[str, int], float]:
+    """Return the steps to the target by origin and seed.
+
+    Within T a candidate that misses it has no value, and so cannot win; a baseline has T, which is in its favour.
+    """
+    ended = _metrics(target, past)
+    found = {}
+    for arm in plan.arms:
+        missed = float(target.horizon_steps) if arm.role == "baseline" else math.nan
+        for seed in plan.seeds:
+            steps = steps_to(target, ended.get((arm.origin, seed), {}))
+            found[arm.origin, seed] = steps if math.isfinite(steps) else missed
+    return found
+
+
+def missed_seeds(plan: Plan, past: Sequence[Past]) -> dict[str, int]:
+    """Return on how many seeds arms did not get to the target within T; only of those that there are any."""
+    if plan.target is None:
+        return {}
+    ended, target = _metrics(plan.target, past), plan.target
+    counts = {
+        arm.name: sum(math.isinf(steps_to(target, ended.get((arm.origin, seed), {}))) for seed in plan.seeds)
+        for arm in plan.arms
+    }
+    return {name: count for name, count in counts.items() if count}

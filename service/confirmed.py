@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,12 @@ class Confirmed:
         """The arm that the search put forward, which a verdict `winner` is about."""
         assert self.judged.finalist is not None
         return self.arms[self.judged.finalist]
+
+    def horizon_of(self, name: str | None) -> int:
+        """Return the steps that an arm is to be trained for: T, or with a target what it took on average."""
+        whole = self.search.resolved.horizon_steps
+        mean = self.arms[name].mean if name is not None and self.search.resolved.target is not None else None
+        return whole if mean is None else min(whole, math.ceil(mean - 1e-9))
 
     @property
     def is_ahead(self) -> bool:

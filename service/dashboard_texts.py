@@ -14,6 +14,7 @@ from search_spaces.export import Framework, export
 from search_spaces.problems import Problem
 from search_spaces.results import Answer
 from search_spaces.study import Direction
+from search_spaces.target import reported_direction
 from store.proposals import Past
 
 from .curves import lr_curve
@@ -68,6 +69,7 @@ def _share(score: float, low: float, high: float) -> float:
 
 
 def _trace(one: Scored, horizon_steps: int, share: float) -> dict[str, Any] | None:
+    horizon_steps = one.trial.horizon_steps or horizon_steps  # its own, where the search is for the fewest steps
     candidate, steps = one.trial.candidate, min(horizon_steps, DRAWN_STEPS)
     assert candidate is not None
     try:
@@ -153,7 +155,7 @@ def _code(answer: Answer) -> str | None:
     """Return the code of a candidate that was confirmed; one that only the search has seen is not to be pasted."""
     if answer.candidate is None or answer.horizon is None or answer.verdict is None:
         return None
-    direction = answer.metric.direction if answer.metric is not None else "minimize"
+    direction = reported_direction(answer.target, answer.metric.direction if answer.metric is not None else None)
     for framework in FRAMEWORKS:
         try:
             return export(answer.candidate, answer.horizon, framework, direction=direction)

@@ -22,6 +22,7 @@ from .savings import save_steps
 TEST_PREFIX, OPTIMUM_PREFIX = "test_", "optimum_"
 """Of metrics: those of the test split, and the best value to expect where a task knows it."""
 LEFT_OUT = "gain ladder and steps saved are left out: confirmation.extras is false"
+TARGET_LEFT_OUT = "the gain ladder is left out: with a target the gain is in steps, and it is not split"
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ def extras_of(confirmed: Confirmed, seconds_left: float | None = None) -> Extras
     test = replay.result(_scores(confirmed, trainings), free=True) or ([], [])
     if confirmed.judged.verdict != "winner":
         return Extras(replay.missing, test=test[0], notes=test[1])
-    if not confirmed.search.spec.confirmation.extras:
-        return Extras(replay.missing, test=test[0], notes=[*test[1], LEFT_OUT])
+    left_out = _left_out(confirmed)
+    if left_out is not None:
+        return Extras(replay.missing, test=test[0], notes=[*test[1], left_out])
     ladder = replay.result(climb(confirmed, trainings))
     saved = replay.result(save_steps(confirmed, trainings)) if confirmed.search.redrawable else None
     return Extras(
@@ -57,6 +59,13 @@ def extras_of(confirmed: Confirmed, seconds_left: float | None = None) -> Extras
         test[0],
         [*test[1], *(ladder.notes if ladder else [])],
     )
+
+
+def _left_out(confirmed: Confirmed) -> str | None:
+    """Say why neither the ladder nor the steps saved are looked for; None where they are."""
+    if not confirmed.search.spec.confirmation.extras:
+        return LEFT_OUT
+    return None if confirmed.search.resolved.target is None else TARGET_LEFT_OUT
 
 
 def _allowance(confirmed: Confirmed, seconds_left: float | None) -> Allowance:
@@ -100,9 +109,10 @@ def _scores(confirmed: Confirmed, trainings: Trainings) -> Plan[tuple[list[Score
     arms = [name for name in (confirmed.chosen, confirmed.judged.best_baseline) if name is not None]
     if not arms or not confirmed.search.has_test_split:
         return [], []
-    steps, seed = confirmed.search.resolved.horizon_steps, confirmed.plan.seeds[0]
+    seed = confirmed.plan.seeds[0]
     wanted = {
-        arm: Wanted(f"{TEST_ORIGIN}{arm}", confirmed.arms[arm].candidate, seed, steps) for arm in dict.fromkeys(arms)
+        arm: Wanted(f"{TEST_ORIGIN}{arm}", confirmed.arms[arm].candidate, seed, confirmed.horizon_of(arm))
+        for arm in dict.fromkeys(arms)
     }
     yield list(wanted.values())
     scores, notes = [], []
@@ -134,7 +144,8 @@ def optimum_of(confirmed: Confirmed) -> Optimum | None:
     """Return how far the answer is from the best value to expect, where the trainings of its task have said that."""
     arm = confirmed.arms[confirmed.chosen] if confirmed.chosen else None
     best = _best_value(confirmed)
-    if arm is None or arm.mean is None or best is None:
+    # The best value is of the metric, and with a target all values are steps.
+    if arm is None or arm.mean is None or best is None or confirmed.search.resolved.target is not None:
         return None
     sign = 1.0 if confirmed.search.resolved.direction == "minimize" else -1.0
     distance = sign * (arm.mean - best)

@@ -21,7 +21,7 @@ def insight_of(view: StudyView, trials: Sequence[EndedTrial], arms: Sequence[Arm
     assert view.space is not None
     assert view.horizon_steps is not None
     direction: Direction = "maximize" if view.direction == "maximize" else "minimize"
-    rungs = resolve_rungs(view.spec.pruner, view.horizon_steps)
+    rungs = resolve_rungs(view.spec.pruner, view.horizon_steps) if view.target is None else []
     ran_on, good = spared(trials, direction)
     noise = noise_of(arms, "its own confirmation")
     return Insight(

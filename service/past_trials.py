@@ -53,6 +53,8 @@ def judge(study: Receiver, trial: PastTrial) -> Kept:
 
 def _unlike(study: Receiver, trial: PastTrial) -> str | None:
     """Say why a past trial's value cannot be compared with the study's own; None where it can."""
+    if study.resolved.target is not None:
+        return "the study looks for the steps to a target, which a value over one horizon does not say"
     task = trial.task or study.spec.task
     if not _same_task(study, task):
         return f"it was trained on another task ({_task_words(study, task)})"

@@ -12,6 +12,7 @@ from search_spaces.plan import PlannedDetection, PlannedSeconds, PlannedTraining
 from search_spaces.results import Answer
 from search_spaces.steps import whole_steps
 from search_spaces.study import EXTERNAL_TASK, PrunerSpec, ResolvedStudy, StudySpec
+from search_spaces.target import LEAST_FRACTION
 from search_spaces.work import OfferedTask
 from store import Store
 from store.earlier import Earlier, TimedTrials, earlier_studies
@@ -23,6 +24,7 @@ from .margins import lower_quantile
 from .noise import SeedNoise, noise_of, on_board, pooled
 from .opponents import Opponents, first_tries, opponents_of, tuning_tries
 from .submission import Resolution
+from .targets import ROUNDS, TRAINED_SHARE
 
 MEDIAN_KEEPS = 0.5
 MOST_SEEDS = 100
@@ -56,7 +58,8 @@ def plan_study(
         space=space,
         trials=spec.budget.trials,
         first_trials=[PlannedTrial(name=one.name, lr_factor=one.factor) for one in tries],
-        confirmation_trainings=_arms(opponents, spec) * spec.confirmation.seeds,
+        target=resolved.target,
+        confirmation_trainings=_arms(opponents, spec) * spec.confirmation.seeds * (ROUNDS if resolved.target else 1),
         workers=len(slots),
         slots=sum(slots),
         trainings=trainings,
@@ -79,17 +82,22 @@ def planned_trainings(spec: StudySpec, resolved: ResolvedStudy, opponents: Oppon
     first = len(first_tries(opponents, budget))
     # Baselines are never pruned, and a rung decides nothing before it holds its first values.
     whole = budget if not resolved.rungs else min(budget, max(first, spec.pruner.startup_trials))
-    search = whole * whole_share(spec.pruner, resolved) + (budget - whole) * trained_share(spec.pruner, resolved)
+    share = trained_share(spec.pruner, resolved)
+    if resolved.target is None:
+        search = whole * whole_share(spec.pruner, resolved) + (budget - whole) * share
+    else:  # the baselines are trained over T, all others over horizons of their own
+        search = first + (budget - first) * share
     tuning = len(tuning_tries(opponents, budget, [], resolved.direction))
     wanted = spec.confirmation.seeds
-    afforded = math.floor((spec.confirmation.max_share * search - tuning) / arms) if arms else wanted
+    each = 1.0 if resolved.target is None else TRAINED_SHARE
+    afforded = math.floor((spec.confirmation.max_share * search - tuning) / (arms * each)) if arms else wanted
     seeds = min(wanted, max(min(LEAST_SEEDS, wanted), afforded))
     return PlannedTrainings(
         search=round(search, 2),
         tuning=tuning,
-        confirmation=arms * seeds,
+        confirmation=math.ceil(arms * seeds * each),
         seeds=seeds,
-        extras=arms * seeds if spec.confirmation.extras else 0,
+        extras=arms * seeds if spec.confirmation.extras and resolved.target is None else 0,
     )
 
 
@@ -99,6 +107,8 @@ def trained_share(pruner: PrunerSpec, resolved: ResolvedStudy) -> float:
     Of n trials at a rung `keep` pass, so that the stretch behind the k-th is trained by keep^k of them; those that run
     on all the same are trained whole.
     """
+    if resolved.target is not None:  # the mean of horizons that are even in their logarithm
+        return (1 - LEAST_FRACTION) / -math.log(LEAST_FRACTION)
     if not resolved.rungs:
         return 1.0
     keep = pruner.keep if pruner.kind == "halving" else MEDIAN_KEEPS
@@ -177,12 +187,19 @@ def known_noise(spec: StudySpec, resolved: ResolvedStudy, answers: Sequence[Answ
     """Return the noise between seeds at the study's task and horizon; None where nothing tells it."""
     if spec.task.name == EXTERNAL_TASK:
         return None
-    alike = [one for one in answers if one.horizon == resolved.horizon_steps]
+    alike = [one for one in answers if _is_alike(one, resolved)]
     found = [noise_of(one.evidence.arms, f"the confirmation of {one.study}") for one in alike]
     known = pooled([one for one in found if one is not None])
-    if known is not None or spec.task.params:
+    if known is not None or spec.task.params or resolved.target is not None:
         return known
     return on_board(spec.task.name, resolved.horizon_steps)
+
+
+def _is_alike(answer: Answer, resolved: ResolvedStudy) -> bool:
+    """Tell whether an answer's values are what a study's would be: with a target, steps to the same within the same."""
+    if resolved.target is not None or answer.target is not None:
+        return answer.target == resolved.target
+    return answer.horizon == resolved.horizon_steps
 
 
 def planned_detection(

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from search_spaces.candidate import Candidate
+from search_spaces.points import HORIZON_FRACTION
 from search_spaces.schedules import fits, rise_steps
 from search_spaces.space import Space
+from search_spaces.steps import whole_steps
 from search_spaces.study import ResolvedStudy, StudySpec
 from search_spaces.work import Seeding
 from store.history import HISTORY, IMPORTED
@@ -205,6 +207,7 @@ def _of_point(search: Search, seq: int, point: Point, seen: str, origin: str = S
         exempt_steps=_exempt_steps(search, point.candidate),
         run_on=derived_share(search.spec.seed, "run_on", seq) < search.spec.pruner.run_on,
         seen=seen,
+        horizon_steps=_own_horizon(search, point),
     )
 
 
@@ -217,6 +220,12 @@ def _exempt_steps(search: Search, candidate: Candidate) -> int:
     if search.spec.pruner.fidelity != "rescaled":
         return rise_steps(candidate.schedule, resolved.horizon_steps)
     return next((rung for rung in resolved.rungs if fits(candidate.schedule, rung)), resolved.horizon_steps)
+
+
+def _own_horizon(search: Search, point: Point) -> int | None:
+    """Return the steps of a training whose horizon is searched too; None where every one has the study's."""
+    fraction = point.params.get(HORIZON_FRACTION)
+    return whole_steps(float(fraction), search.resolved.horizon_steps) if isinstance(fraction, float) else None
 
 
 def _as_spans(past: Sequence[Past]) -> str:

@@ -9,10 +9,12 @@ from search_spaces.describe import describe
 from search_spaces.results import Difference, Evidence, LadderRung, Optimum, Sentence, StepsSaved
 from search_spaces.schedules.base import percent
 from search_spaces.study import Direction
+from search_spaces.target import Target
 
 from .confirmed import Confirmed
 from .ladder import in_words
 from .opponents import CURRENT
+from .target_sentences import at_most, never, sooner, took
 
 NOTHING_CONFIRMED = "Nothing could be confirmed: every training of the confirmation failed."
 UNOPPOSED = "A candidate was confirmed, and no baseline to compare it with: every training of a baseline failed."
@@ -42,7 +44,7 @@ def sentences_of(confirmed: Confirmed, evidence: Evidence) -> list[Sentence]:
         "ladder": _ladder(evidence.ladder, confirmed.search.resolved.metric),
         "optimum": _optimum(evidence.optimum),
         "horizon": _horizon(confirmed),
-        "untested": _untested(evidence),
+        "untested": _untested(evidence, confirmed.search.resolved.target),
         "cost": _cost(confirmed),
     }
     return [Sentence.model_validate({"topic": topic, "text": text}) for topic, text in said.items() if text]
@@ -55,15 +57,23 @@ def _advice(confirmed: Confirmed) -> str:
     judged = confirmed.judged
     against = judged.best_baseline
     if judged.finalist is None:
-        return f"Keep {_called(against)}: the search put nothing better forward." if against else NOTHING_CONFIRMED
+        return f"Keep {_called(against)}: {_nothing(confirmed)}." if against else NOTHING_CONFIRMED
     if against is None:
         return UNOPPOSED if _baselines(confirmed) else "A candidate was confirmed, but there was no baseline."
+    target = confirmed.search.resolved.target
+    if judged.verdict == "winner" and target is not None:
+        return sooner(target, _called(against))
     if judged.verdict == "winner":
         return f"Change: the search found what does better than {_called(against)}."
     if judged.verdict == "undecided" and confirmed.is_ahead:
         known = _called(against)
         return f"Change only if it costs nothing: the search's finalist was not shown to be better than {known}."
     return f"Keep {_called(against)}: {_why_keep(confirmed)}."
+
+
+def _nothing(confirmed: Confirmed) -> str:
+    target = confirmed.search.resolved.target
+    return "the search put nothing better forward" if target is None else never(target)
 
 
 def _called(name: str) -> str:
@@ -76,10 +86,14 @@ def _baselines(confirmed: Confirmed) -> list[str]:
 
 
 def _why_keep(confirmed: Confirmed) -> str:
-    judged = confirmed.judged
+    judged, target = confirmed.judged, confirmed.search.resolved.target
+    if target is not None and not judged.complete:
+        return never(target)
     most = judged.difference.interval[1] if judged.difference is not None else None
     if judged.verdict != "no_winner" or most is None or not 0 < most < math.inf:
         return "the search's finalist did not do better"
+    if target is not None:
+        return at_most(target, f"{math.ceil(raised(most)):g}")
     return f"any gain in {confirmed.search.resolved.metric} is below {raised(most):.2g} at this budget"
 
 
@@ -98,6 +112,8 @@ def _candidate(confirmed: Confirmed) -> str:
     if confirmed.chosen is None:
         return ""
     words = describe(confirmed.arms[confirmed.chosen].candidate)
+    if confirmed.search.resolved.target is not None:
+        words = f"{words}, over {confirmed.horizon_of(confirmed.chosen)} updates"
     if confirmed.chosen == confirmed.judged.finalist:
         return f"{'Train with' if confirmed.judged.verdict == 'winner' else 'The finalist is'} {words}."
     name = _called(confirmed.chosen)
@@ -112,6 +128,8 @@ def _difference(confirmed: Confirmed) -> str:
     difference = judged.difference
     if difference is None or judged.finalist is None:
         return " ".join([*_lead(confirmed), *(f"{note[:1].upper()}{note[1:]}." for note in judged.notes)])
+    if resolved.target is not None:
+        return _steps_difference(confirmed, resolved.target, difference)
     text = (
         f"{_subject(confirmed)} {resolved.metric} is {compared(difference, resolved.direction)} than "
         f"{_whose(difference.against)}, on {difference.n} fresh seeds"
@@ -119,6 +137,18 @@ def _difference(confirmed: Confirmed) -> str:
     if judged.verdict == "undecided" and judged.detectable_gain is not None:
         return f"{text}; only a gain of {judged.detectable_gain:.3g} or more would most likely have been seen."
     return f"{text}."
+
+
+def _steps_difference(confirmed: Confirmed, target: Target, difference: Difference) -> str:
+    """Say in how many updates the finalist gets to the target, and in how many its strongest opponent does."""
+    judged, finalist = confirmed.judged, confirmed.winner
+    opponent = confirmed.arms[difference.against]
+    known = took(target, finalist, difference, opponent, _called(difference.against))
+    subject = "It" if judged.finalist == confirmed.chosen else f"{_finalist_in_words(confirmed)}; it"
+    if judged.verdict == "undecided" and judged.detectable_gain is not None:
+        least = math.ceil(judged.detectable_gain)
+        return f"{subject} {known}; only a saving of {least} updates or more would most likely have been seen."
+    return f"{subject} {known}."
 
 
 def _lead(confirmed: Confirmed) -> list[str]:
@@ -141,7 +171,11 @@ def _subject(confirmed: Confirmed) -> str:
     finalist = confirmed.judged.finalist
     if finalist is None or finalist == confirmed.chosen:
         return "Its"
-    return f"The search's finalist was {describe(confirmed.arms[finalist].candidate)}; its"
+    return f"{_finalist_in_words(confirmed)}; its"
+
+
+def _finalist_in_words(confirmed: Confirmed) -> str:
+    return f"The search's finalist was {describe(confirmed.winner.candidate)}"
 
 
 def compared(difference: Difference, direction: Direction) -> str:
@@ -210,13 +244,19 @@ def _optimum(optimum: Optimum | None) -> str:
 
 
 def _horizon(confirmed: Confirmed) -> str:
+    target = confirmed.search.resolved.target
+    if target is not None:
+        return (
+            f"This holds for the task {confirmed.view.spec.task.name} and {target.words}, sought between "
+            f"{target.least_steps} and {target.horizon_steps} updates, each schedule redrawn for its own."
+        )
     return (
         f"This holds for the task {confirmed.view.spec.task.name} at {confirmed.search.resolved.horizon_steps} steps."
     )
 
 
-def _untested(evidence: Evidence) -> str:
-    text = "Not tested: other batch sizes and other horizons"
+def _untested(evidence: Evidence, target: Target | None) -> str:
+    text = f"Not tested: other batch sizes and other {'horizons' if target is None else 'targets'}"
     if not evidence.at_edge:
         return f"{text}."
     names = ", ".join(evidence.at_edge)

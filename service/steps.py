@@ -224,7 +224,7 @@ def _confirm(store: Store, study: LiveStudy) -> bool:
         return propose(store, study.study_id, tuning) > 0
     plan = plan_confirmation(search, past)
     if not is_over(plan, past):
-        return propose(store, study.study_id, confirmation_proposals(plan)) > 0
+        return propose(store, study.study_id, confirmation_proposals(plan, past)) > 0
     confirmed = confirmed_study(search, get_study(store, study.name), plan, past)
     extras = extras_of(confirmed, _seconds_left(store, study))
     if extras.wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,12 +14,22 @@ from search_spaces.problems import HorizonTooShort, InvalidSpec, NotAvailable
 from search_spaces.schedules import check_horizon
 from search_spaces.script_space import resolve_script_space, script_default, unreachable
 from search_spaces.space import Space, resolve_space
-from search_spaces.study import EXTERNAL_TASK, BudgetSpec, ResolvedStudy, StudySpec, TaskSpec, resolve_study
+from search_spaces.study import (
+    EXTERNAL_TASK,
+    BudgetSpec,
+    PrunerSpec,
+    ResolvedStudy,
+    StudySpec,
+    TaskSpec,
+    resolve_study,
+)
+from search_spaces.target import FRACTION, LEAST_FRACTION, Target
 from search_spaces.work import BRANCHING, OfferedScript, OfferedTask
 
 from .opponents import CURRENT, baselines_of
 
 Resolution = tuple[ResolvedStudy, Space]
+_TARGET = "objective.target"
 
 
 def offer_of(offers: Sequence[OfferedTask], task: TaskSpec) -> OfferedTask | None:
@@ -38,6 +49,7 @@ def resolve_submission(spec: StudySpec, offers: Sequence[OfferedTask]) -> Resolu
         NotAvailable: the task is known, but its data are not at hand.
     """
     _refuse_later_versions(spec)
+    _check_target(spec)
     refuse_past_deadline(spec.budget)
     if spec.task.name == EXTERNAL_TASK:
         return resolve(spec, None)
@@ -79,7 +91,6 @@ def _check_sparse_instead(spec: StudySpec, problem: InvalidSpec) -> None:
 def _refuse_later_versions(spec: StudySpec) -> None:
     """Refuse what a spec may say but this version does not do: nothing is passed over in silence."""
     asked = {
-        "objective.target": spec.objective.target is not None,
         "limits.trial_seconds": spec.limits.trial_seconds is not None,
         "limits.memory_mib": spec.limits.memory_mib is not None,
         "limits.device": spec.limits.device != "any",
@@ -87,6 +98,16 @@ def _refuse_later_versions(spec: StudySpec) -> None:
     for field, is_asked in asked.items():
         if is_asked:
             raise InvalidSpec("this is not part of this version", field=field)
+
+
+def _check_target(spec: StudySpec) -> None:
+    """Refuse what a search for the fewest steps cannot do."""
+    if spec.objective.target is None:
+        return
+    if spec.task.name == EXTERNAL_TASK:
+        raise InvalidSpec("a target takes trainings of any horizon, and a loop of one's own has one", field=_TARGET)
+    if spec.pruner.kind != "none" and spec.pruner != PrunerSpec():
+        raise InvalidSpec("with objective.target trials have different horizons: none is pruned", field="pruner")
 
 
 def refuse_past_deadline(budget: BudgetSpec) -> None:
@@ -108,8 +129,14 @@ def resolve(spec: StudySpec, offer: OfferedTask | None) -> Resolution:
     _check_groups(spec.current, offer)
     _check_script(spec, resolved, offer)
     _check_fidelity(spec, offer)
-    _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse, script=offer.script if offer else None)
-    return resolved, space
+    script = offer.script if offer is not None else None
+    if resolved.target is None:
+        _check_horizons(spec, space, resolved.horizon_steps, sparse=sparse, script=script)
+        return resolved, space
+    if script is not None and script.fixed_horizon:
+        raise InvalidSpec("a target takes trainings of any horizon, and the script's is its own", field=_TARGET)
+    _check_least_horizon(spec, space, resolved.target, sparse=sparse, script=script)
+    return resolved, space.model_copy(update={"horizon": FRACTION})
 
 
 def _space(spec: StudySpec, offer: OfferedTask | None, *, sparse: bool) -> Space:
@@ -183,6 +210,18 @@ def _check_horizons(
         _check_fit("current.schedule", spec.current, horizon)
     for name, candidate in baselines_of(spec, sparse=sparse, script=script).items():
         _check_fit(f"baseline {name}", candidate, horizon)
+
+
+def _check_least_horizon(
+    spec: StudySpec, space: Space, target: Target, *, sparse: bool, script: OfferedScript | None
+) -> None:
+    """Refuse a T whose shortest trainings have no room for something that will be trained."""
+    try:
+        _check_horizons(spec, space, target.least_steps, sparse=sparse, script=script)
+    except HorizonTooShort as problem:
+        least = math.ceil(problem.least_steps / LEAST_FRACTION)
+        detail = f"with objective.target trainings may have {target.least_steps} steps: {problem.detail}"
+        raise HorizonTooShort(detail, field=problem.field, least_steps=least) from None
 
 
 def _check_fit(where: str, candidate: Candidate, horizon: int) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from search_spaces.steps import horizon_mismatch
+from search_spaces.target import Target
 from search_spaces.work import FinishItem, FinishRequest, ItemAnswer, ReportItem, ReportRequest, VerbAnswer
 
 from . import optuna_bridge
 from .engine import Store
-from .held import answer_lost, held_rows, pack_held
+from .held import TARGET, answer_lost, held_rows, pack_held
 from .reports import merged_tail, report
 from .sql import Dialect, Write, statement, together
 from .states import OPTUNA_STATE
@@ -28,7 +29,7 @@ def finish(store: Store, request: FinishRequest) -> VerbAnswer:
     """
     with store.begin() as connection:
         packed = pack_held(store.dialect, request.items)
-        found = connection.execute(statement(held_rows(store.dialect)), {"items": packed})
+        found = connection.execute(statement(held_rows(store.dialect, TARGET)), {"items": packed})
         held = {row.place: row for row in found}
         unsettled = [item for place, item in enumerate(request.items) if _reaches_rung(held.get(place), item)]
         if not unsettled:
@@ -53,7 +54,7 @@ def _finish(store: Store, connection: Any, request: FinishRequest, held: dict[in
     for place, item in enumerate(request.items):
         if place in held and held[place].state == "leased":
             # Of two items of one trial the first ends it; the other is a repeated finish.
-            ending.setdefault(held[place].id, (held[place], _judged(held[place], item)))
+            ending.setdefault(held[place].id, (held[place], _scored(held[place], _judged(held[place], item))))
     if ending:
         together(connection, store.dialect, _writes(store.dialect, request.worker, list(ending.values())))
     return VerbAnswer(items=[_answer(held.get(place), item) for place, item in enumerate(request.items)])
@@ -68,6 +69,18 @@ def _judged(row: Row[Any], item: FinishItem) -> FinishItem:
         return item
     reason = horizon_mismatch(item.steps_done, row.horizon_steps)
     return item.model_copy(update={"state": "failed", "error": reason})
+
+
+def _scored(row: Row[Any], item: FinishItem) -> FinishItem:
+    """Put a value in steps into the place of the metric's, which stays among the metrics, where the study has a target.
+
+    A metric that is not finite has failed its trial already.
+    """
+    if row.target is None or item.state != "complete" or item.value is None:
+        return item
+    target = Target.model_validate(json.loads(row.target) if isinstance(row.target, str) else row.target)
+    metrics = {**item.metrics, target.metric: item.value}
+    return item.model_copy(update={"value": target.score(item.value, row.horizon_steps), "metrics": metrics})
 
 
 def _answer(row: Row[Any] | None, item: FinishItem) -> ItemAnswer:

@@ -13,11 +13,18 @@ HELD_COLUMNS = """p.id, p.trial_id, p.study_id, p.state, p.lease, p.purpose, p.r
     p.stale_attempts, p.exempt_steps, p.prunable, p.run_on, p.tail, p.horizon_steps, p.steps_done"""
 
 
-def held_rows(dialect: Dialect) -> str:
-    """A SELECT of the items that name a lease of theirs, current or ended, locked until the transaction ends."""
+TARGET = ", (SELECT s.resolved -> 'target' FROM etude_studies s WHERE s.id = p.study_id) AS target"
+"""A further column: the target of the trial's study, as JSON."""
+
+
+def held_rows(dialect: Dialect, further: str = "") -> str:
+    """A SELECT of the items that name a lease of theirs, current or ended, locked until the transaction ends.
+
+    `further` are columns beside the usual ones.
+    """
     items = dialect.rows("items", place="int", study="text", number="int", lease="text")
     return f"""
-        SELECT items.place, {HELD_COLUMNS}, {dialect.now} AS now
+        SELECT items.place, {HELD_COLUMNS}{further}, {dialect.now} AS now
         FROM ({items}) items
         JOIN etude_proposals p ON p.study_name = items.study AND p.number = items.number
         WHERE (p.lease = items.lease OR p.ended_lease = items.lease) {still_there(dialect)}

@@ -48,7 +48,8 @@ class NewProposal:
     run_on: bool = False
     seen: str | None = None
     horizon_steps: int | None = None
-    """Updates of its training; None: the study's horizon. Never of a search trial, whose rungs are compared."""
+    """Updates of its training; None: the study's horizon. Of a search trial with a target only: others are compared
+    at rungs."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
     """Insert proposals of a live study and return how many were new; what is there already is left alone.
 
     Search proposals whose seq is not below the budget are refused with ValueError: the budget is exact. So are those
-    with a horizon of their own: trials of a search are compared.
+    with a horizon of their own where trials are compared as they train: in every search without a target.
     """
     if not new:
         return 0
@@ -94,7 +95,8 @@ def propose(store: Store, study_id: int, new: Sequence[NewProposal]) -> int:
             return 0
         if any(row.purpose == "search" and row.seq >= study.budget_trials for row in new):
             raise ValueError("a search proposal beyond the budget")
-        if any(row.purpose == "search" and row.horizon_steps is not None for row in new):
+        compared = study.resolved.get("target") is None
+        if compared and any(row.purpose == "search" and row.horizon_steps is not None for row in new):
             raise ValueError("a search proposal with a horizon of its own")
         rows = _rows(store, connection, study, new)
         dialect = postgresql if store.dialect.name == "postgresql" else sqlite

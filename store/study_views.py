@@ -149,6 +149,7 @@ def _view(row: Row[Any], tally: Tally, best: BestTrial | None, missing: str | No
         horizon_steps=resolved.get("horizon_steps"),
         metric=resolved.get("metric"),
         direction=resolved.get("direction"),
+        target=resolved.get("target"),
         arithmetic=resolved.get("arithmetic"),
         space=row.space,
         budget=BudgetUse(

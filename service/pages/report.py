@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from search_spaces.problems import Problem
 from search_spaces.results import STATUS_OF, Answer, Arm, LadderRung, StudyView, TrialView
 from search_spaces.schedules import Plateau
 from search_spaces.study import Direction, confirmation_name
+from search_spaces.target import reported_direction
 from search_spaces.work import Report as MetricReport
 from store import Store
 from store.drawn import curves_of, searched
@@ -25,6 +27,7 @@ from ..curves import Floats, followed_curve, lr_curve
 from ..ladder import in_words
 from ..looking import ENDED_STUDY
 from ..sentences import rung_names
+from ..targets import bracket
 from .arm_figures import arms_figure, gains_figure
 from .curve_figures import Bundle, Line, learning_figure, lr_figure
 from .figures import Figure
@@ -54,6 +57,8 @@ class OpenTrial:
     words: str
     step: int
     """The last that was reported."""
+    horizon: int | None
+    """Its own."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,7 @@ def report_of(store: Store, view: StudyView, answer: Answer, insight: Insight | 
     """Read and draw what there is of a study; `answer` may be an interim one."""
     direction: Direction = "maximize" if view.direction == "maximize" else "minimize"
     metric = view.metric or "metric"
+    reported = reported_direction(view.target, view.direction)
     confirmed = _confirmed(store, view)
     past = searched(store, view.name, direction=direction, best=BEST_DRAWN, latest=LATEST_DRAWN)
     arms = _arms(answer, confirmed)
@@ -164,11 +170,11 @@ def report_of(store: Store, view: StudyView, answer: Answer, insight: Insight | 
         optimizer_words=_optimizer(answer.candidate),
         schedule_words="" if answer.candidate is None else describe_schedule(answer.candidate.schedule),
         arms=_rows(answer, arms, places),
-        figures=_figures(arms, places, curves, answer, metric, direction),
+        figures=_figures(arms, places, curves, answer, metric if view.target is None else view.target.metric, reported),
         confirmation_figures=_evidence_figures(answer, places, metric, direction),
         search_figures=[] if sensitivity is None else [sensitivity],
-        code=_code(answer, direction),
-        training=_open_trials(past, confirmed),
+        code=_code(answer, reported),
+        training=_open_trials(past, confirmed, view.horizon_steps),
         pruned=_pruned(past) if insight is None else _pruned_in(insight),
         insight=insight,
     )
@@ -230,10 +236,12 @@ def _curves_by_arm(
 ) -> dict[str, list[tuple[TrialView, list[MetricReport]]]]:
     numbers = [trial.number for trial in confirmed if trial.origin.startswith("confirmation:")]
     reports = curves_of(store, confirmation_name(view.name), numbers)
+    # With a target an arm has several horizons on each seed: the first is the same for all.
+    horizon = view.horizon_steps if view.target is None else bracket(view.target, {}).wanted
     found: dict[str, list[tuple[TrialView, list[MetricReport]]]] = {}
     for trial in confirmed:
         kind, _, name = trial.origin.partition(":")
-        if kind == "confirmation":
+        if kind == "confirmation" and trial.horizon_steps in (None, horizon):
             found.setdefault(name, []).append((trial, reports.get(trial.number, [])))
     return found
 
@@ -249,7 +257,7 @@ def _figures(
     lines = [
         Line(arm.name, places[arm.name], lr)
         for arm in arms
-        if (lr := _lr_of(arm.candidate, answer.horizon, curves.get(arm.name, []), direction)) is not None
+        if (lr := _lr_of(arm.candidate, _horizon_of(answer, arm), curves.get(arm.name, []), direction)) is not None
     ]
     if not lines and answer.candidate is not None:
         lr = _lr_of(answer.candidate, answer.horizon, [], direction)
@@ -260,6 +268,13 @@ def _figures(
         learning_figure(bundles, metric),
     ]
     return [figure for figure in drawn if figure is not None]
+
+
+def _horizon_of(answer: Answer, arm: Arm) -> int | None:
+    """Return the steps over which an arm is drawn: with a target those in which it gets there."""
+    if answer.target is None or arm.mean is None:
+        return answer.horizon if answer.target is None else answer.target.horizon_steps
+    return math.ceil(arm.mean - 1e-9)
 
 
 def _evidence_figures(answer: Answer, places: Mapping[str, int], metric: str, direction: Direction) -> list[Figure]:
@@ -323,14 +338,22 @@ def _dots(past: Sequence[Past]) -> list[Dot]:
     return dots
 
 
-def _open_trials(past: Sequence[Past], confirmed: Sequence[TrialView]) -> list[OpenTrial]:
+def _open_trials(past: Sequence[Past], confirmed: Sequence[TrialView], horizon: int | None) -> list[OpenTrial]:
     searching = [
-        OpenTrial(trial.number, "search", describe(trial.candidate), max(trial.rungs, default=trial.steps_done))
+        OpenTrial(
+            trial.number,
+            "search",
+            describe(trial.candidate),
+            max(trial.rungs, default=trial.steps_done),
+            trial.horizon_steps or horizon,
+        )
         for trial in past
         if trial.state == "leased" and trial.candidate is not None and trial.number is not None
     ]
     confirming = [
-        OpenTrial(trial.number, trial.purpose, describe(trial.candidate), trial.steps_done)
+        OpenTrial(
+            trial.number, trial.purpose, describe(trial.candidate), trial.steps_done, trial.horizon_steps or horizon
+        )
         for trial in confirmed
         if trial.state == "leased" and trial.candidate is not None
     ]

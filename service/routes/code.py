@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from search_spaces.export import Framework, export
 from search_spaces.problems import Conflict
+from search_spaces.target import reported_direction
 
 from .. import deps
 from ..answer import known_answer
@@ -27,7 +28,7 @@ def show_code(
     answer = known_answer(store, name)
     if answer.candidate is None or answer.horizon is None:
         raise Conflict(f"nothing of {name} is complete yet, so there is no code")
-    direction = answer.metric.direction if answer.metric is not None else "minimize"
+    direction = reported_direction(answer.target, answer.metric.direction if answer.metric is not None else None)
     text = export(answer.candidate, steps or answer.horizon, framework, direction=direction)
     headers = {"Content-Disposition": f'inline; filename="{name}.{framework}.py"'}
     return Response(text, media_type=PYTHON, headers=headers)

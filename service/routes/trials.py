@@ -10,7 +10,7 @@ from search_spaces.model import Message
 from search_spaces.problems import Problem
 from search_spaces.results import TrialState, TrialView
 from search_spaces.schedules import Plateau
-from search_spaces.study import Direction
+from search_spaces.target import reported_direction
 from search_spaces.work import Purpose
 from store import Store
 from store.studies import get_study
@@ -77,7 +77,7 @@ def plateau_lr(store: Store, trial: TrialView, steps: int) -> Floats | None:
     if candidate is None or horizon is None or trial.state != "complete":
         return None
     view = get_study(store, trial.study.removesuffix(CONFIRMATION))
-    direction: Direction = "maximize" if view.direction == "maximize" else "minimize"
+    direction = reported_direction(view.target, view.direction)
     reports = {report.step: report.value for report in trial.curve or [] if report.kind == "raw"}
     assert isinstance(candidate.schedule, Plateau)
     return followed_curve(candidate.schedule, candidate.initial_lr, horizon, reports, direction, steps=steps)
