@@ -76,9 +76,10 @@ def _scored(row: Row[Any], item: FinishItem) -> FinishItem:
 
     A metric that is not finite has failed its trial already.
     """
-    if row.target is None or item.state != "complete" or item.value is None:
+    known = json.loads(row.target) if isinstance(row.target, str) else row.target
+    if known is None or item.state != "complete" or item.value is None:
         return item
-    target = Target.model_validate(json.loads(row.target) if isinstance(row.target, str) else row.target)
+    target = Target.model_validate(known)
     metrics = {**item.metrics, target.metric: item.value}
     return item.model_copy(update={"value": target.score(item.value, row.horizon_steps), "metrics": metrics})
 
