@@ -46,7 +46,8 @@ browser: $(BROWSER)  ## install Chromium for the tests of pages (Debian, as root
 test: $(INSTALLED) $(BROWSER)  ## run the tests (under 8 minutes)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (under 40 minutes)
+soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (installs Ray; under 40 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest tests/soak
 
 bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own

@@ -88,6 +88,8 @@ def worker(arguments: tuple[str, ...]) -> None:
     measures how many trials of a task are fastest at once.
     `--script script.yaml` offers a training script as it is: its command is the worker's own, and no client's.
     `--task my_package.tasks:MyTask` offers a task of your own; packages offer theirs as entry points of `etude.tasks`.
+    `--launcher ray --address ... --max-workers N` keeps up to N workers on a Ray cluster, as many as there is work for;
+    `--launcher local` does so with this machine's GPUs.
     With ETUDE_URL it works over HTTP, else on the store of ETUDE_DATABASE_URL.
     """
     become("workers", *arguments)

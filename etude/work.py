@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections.abc import Collection
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -10,6 +11,7 @@ from search_spaces.problems import Problem, StoreUnavailable, TooManyRequests, U
 from search_spaces.work import (
     LARGEST_BODY_BYTES,
     Announcement,
+    Backlog,
     ClaimAnswer,
     ClaimRequest,
     FinishRequest,
@@ -67,6 +69,11 @@ class HttpVerbs:
         """Give trials back to be proposed again."""
         return self._speak("release", request)
 
+    def backlog(self, tasks: Collection[str]) -> int:
+        """Count the trials that studies of these tasks still want."""
+        query = urlencode([("task", name) for name in tasks])
+        return Backlog.model_validate_json(self._send("GET", f"/v1/work/backlog?{query}")).trials
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -87,14 +94,14 @@ class HttpVerbs:
     def _ask(self, verb: str, body: bytes) -> VerbAnswer:
         return VerbAnswer.model_validate_json(self._send("POST", f"/v1/work/{verb}", body))
 
-    def _send(self, method: str, path: str, body: bytes) -> bytes:
+    def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send JSON.
 
         Raises:
             StoreUnavailable: no answer, or one that means that trying again later makes sense.
             Problem: what else the service refused.
         """
-        headers = {"Content-Type": "application/json"}
+        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             response = self._http.call(method, path, content=body, headers=headers)
         except ServiceUnreachable as error:

@@ -211,6 +211,13 @@ class VerbAnswer(Message):
     items: list[ItemAnswer]
 
 
+class Backlog(Message):
+    """What studies still want, for who decides how many workers there are to be."""
+
+    trials: Whole
+    """Proposed, in training, and left of the budgets."""
+
+
 class OfferedHorizon(Message):
     """The task's default horizon."""
 

@@ -41,6 +41,7 @@ RULES = (
     Rule("POST", "/v1/work/report", "work"),
     Rule("POST", "/v1/work/finish", "work"),
     Rule("POST", "/v1/work/release", "work"),
+    Rule("GET", "/v1/work/backlog", "work"),
     Rule("PUT", "/v1/workers/{worker}", "work"),
 )
 """Reads that are not listed need `read`; what else is not listed needs `admin`."""

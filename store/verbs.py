@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from search_spaces.work import (
@@ -18,6 +18,7 @@ from search_spaces.work import (
 )
 
 from . import claims, finishing, reports, workers
+from .backlog import backlog
 from .engine import Store
 
 
@@ -68,6 +69,11 @@ class SqlVerbs:
         """Give trials back to be proposed again."""
         with self._at_work():
             return claims.release(self.store, request)
+
+    def backlog(self, tasks: Collection[str]) -> int:
+        """Count the trials that studies of these tasks still want."""
+        with self._at_work():
+            return backlog(self.store, tasks)
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,11 +21,12 @@ from etude.tokens import find_token
 from etude.work import HttpVerbs
 from search_spaces.problems import InvalidSpec, Problem, StoreUnavailable
 from search_spaces.script_spec import ScriptSpec
-from search_spaces.work import Verbs
 
 from .bench import Choose, alone
 from .checkpoints import Checkpoints
-from .crew import LOOK_SECONDS, Crew, command_for, devices_of, stop_with_parent
+from .crew import Crew, command_for, devices_of, stop_with_parent
+from .launchers.kept import LOOK_SECONDS
+from .launching import add_launcher_flags, launch
 from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
 from .offered import offered
@@ -34,12 +36,17 @@ from .periodic import repeating
 from .pulse import nothing, pulse_of
 from .scripts.check import CHECK_SECONDS
 from .scripts.checking import Check
+from .scripts.files import read_script_file
 from .scripts.measured import Measured
 from .scripts.script import scripts_of
 from .settings import WorkerSettings
 from .timing import Backoff, Stop, Timing
 
+if TYPE_CHECKING:
+    from store.verbs import SqlVerbs
+
 AUTO = "auto"
+FLEET_MARGIN_SECONDS = 5.0
 MOST_SLOTS = 1024
 """As many as a worker may announce."""
 
@@ -47,6 +54,8 @@ MOST_SLOTS = 1024
 def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when asked to stop or drained, 1 when the store or the service refuses the worker."""
     flags = _parser().parse_args(arguments)
+    if flags.devices is None and not flags.launcher:
+        flags.devices = ["cpu"]
     write_to_stderr()
     settings = WorkerSettings()
     timing = Timing(lease=settings.lease_seconds, drain=flags.drain)
@@ -59,7 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         # Who names scripts offers them alone, unless other tasks are named, too.
         scripts_alone = bool(flags.script) and flags.tasks is None and not flags.task
         tasks = {} if scripts_alone else offered(flags.tasks, flags.task, log)
-        if len(flags.devices) > 1:
+        if flags.launcher:
+            _keep_fleet(flags, tasks, settings, log)
+        elif len(flags.devices) > 1:
             Crew(_commands(flags), stop, log).work()
         else:
             with repeating(lambda: end_if_overdue(stop, log), LOOK_SECONDS, "overdue"):
@@ -121,16 +132,38 @@ def looked_at(spec: ScriptSpec, *, stop: Stop, log: Log) -> Measured:
 
 def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command of each device's worker, by the worker's name."""
+    shared = _shared(flags)
+    if flags.drain is not None:
+        shared += ["--drain", str(flags.drain)]
+    names = {device: f"{flags.name}-{device}" for device in flags.devices}
+    return {name: command_for(name, device, shared) for device, name in names.items()}
+
+
+def _shared(flags: argparse.Namespace) -> list[str]:
+    """Return the flags that all workers of this command have in common."""
     shared = ["--threads", str(flags.threads), "--pack", str(flags.pack or AUTO)]
     shared += [word for file in flags.script for word in ("--script", str(file))]
     shared += [] if flags.tasks is None else ["--tasks", flags.tasks]
     shared += [word for reference in flags.task for word in ("--task", reference)]
     if flags.compile:
         shared += ["--compile"]
-    if flags.drain is not None:
-        shared += ["--drain", str(flags.drain)]
-    names = {device: f"{flags.name}-{device}" for device in flags.devices}
-    return {name: command_for(name, device, shared) for device, name in names.items()}
+    return shared
+
+
+def _keep_fleet(flags: argparse.Namespace, tasks: dict[str, type[Task]], settings: WorkerSettings, log: Log) -> None:
+    # Its workers have their whole grace period before it gives up on them.
+    stop = Stop(Timing.grace + FLEET_MARGIN_SECONDS)
+    stop_on_signals(stop)
+    verbs = verbs_when_there(settings, stop, log)
+    if verbs is None:
+        return
+    names = [*tasks, *(read_script_file(file).name for file in flags.script)]
+    try:
+        fleet = launch(flags, _shared(flags), names, verbs, settings, _token(settings), stop, log)
+        stop_on_signals(stop)  # again: Ray takes them for itself
+        fleet.work()
+    finally:
+        verbs.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -153,7 +186,7 @@ def _parser() -> argparse.ArgumentParser:
         help="offer the training script of a script file (docs/scripts.md); repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--devices", type=_devices, default=["cpu"], metavar="all|cpu|cuda:0,...",
+        "--devices", type=_devices, metavar="all|cpu|cuda:0,...",
         help="where to train, one process for each device; all: every GPU, or the CPU if there is none (default: cpu)",
     )  # fmt: skip
     parser.add_argument(
@@ -168,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+    add_launcher_flags(parser)
     return parser
 
 
@@ -188,7 +222,7 @@ def _pack(text: str) -> int | None:
 
 def verbs_when_there(
     settings: WorkerSettings, stop: Stop, log: Log, pulse: Callable[[], None] = nothing
-) -> Verbs | None:
+) -> HttpVerbs | SqlVerbs | None:
     """Return the verbs, waiting for a store that is not there yet; None when asked to stop before.
 
     `pulse` is called at every attempt.
@@ -204,7 +238,7 @@ def verbs_when_there(
     return None
 
 
-def open_verbs(settings: WorkerSettings) -> Verbs:
+def open_verbs(settings: WorkerSettings) -> HttpVerbs | SqlVerbs:
     """Return the five verbs over HTTP when a service is named, else over SQL.
 
     Raises:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, get_type_hints
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
@@ -16,6 +16,7 @@ from search_spaces.problems import InvalidSpec, LeaseLost
 from search_spaces.study import StudySpec
 from search_spaces.work import (
     BRANCHING,
+    Backlog,
     ClaimAnswer,
     ClaimRequest,
     FinishItem,
@@ -40,6 +41,8 @@ from .. import deps
 from ..settings import VERBS_AT_ONCE
 from ..storable import may_be_unstorable
 
+MOST_TASKS = 100
+"""Whose backlog is asked for at once."""
 CLAIMS_AT_ONCE = 1
 """Claims wait for one another at the study's row in any case."""
 
@@ -148,6 +151,15 @@ def finish(request: FinishRequest, verbs: deps.VerbsOf) -> VerbAnswer:
 def release(request: ReleaseRequest, verbs: deps.VerbsOf) -> VerbAnswer:
     """Give trials back: no attempt is counted."""
     return verbs.release(request)
+
+
+@router.get("/work/backlog", tags=["work"])
+def backlog(
+    verbs: deps.VerbsOf,
+    task: Annotated[list[str], Query(min_length=1, max_length=MOST_TASKS, description="Name of a task; repeatable.")],
+) -> Backlog:
+    """Count the trials that studies of some tasks still want: proposed, in training, and left of their budgets."""
+    return Backlog(trials=verbs.backlog(task))
 
 
 @router.post("/studies/{name}/trials", tags=["trials"])

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from workers import crew
 from workers.crew import Crew, command_for, devices_of, stop_with_parent
+from workers.launchers import kept
 from workers.log import bind
 from workers.timing import Stop
 
@@ -76,7 +76,7 @@ def test_all_are_asked_to_stop_and_waited_for(tmp_path: Path, stop: Stop) -> Non
 
 def test_a_worker_that_dies_is_started_again(tmp_path: Path, stop: Stop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed, it comes back, and the other is left alone."""
-    monkeypatch.setattr(crew, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(kept, "FIRST_PAUSE", 0.01)
     places = [tmp_path / "one", tmp_path / "two"]
     thread = working({place.name: lives(place) for place in places}, stop)
     until(lambda: all(pids(place) for place in places))
