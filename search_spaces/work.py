@@ -32,6 +32,7 @@ LONGEST_HORIZON = 10_000_000
 """Steps of the longest training: the service holds the LR of each of them."""
 LARGEST_BODY_BYTES = 1024 * 1024
 """Of a request to the service, which reads no more."""
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
 WorkerName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -311,11 +312,23 @@ class Machine(Message):
     """Of python, etude and torch."""
 
 
+class DeviceUsage(Message):
+    """How much of one GPU is in use, by whichever process."""
+
+    device: Annotated[str, Field(max_length=100)]
+    memory_used_bytes: Bytes
+    memory_total_bytes: Bytes
+    utilization: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
+    """Share of the last moments in which it computed; None where the driver does not say."""
+
+
 class Announcement(Message):
     """What a worker says of itself, at start and as its heartbeat."""
 
     devices: list[str] = ["cpu"]
     machine: Machine | None = None
+    usage: Annotated[list[DeviceUsage], Field(max_length=64)] = []
+    """Of those devices that are GPUs."""
     slots: Annotated[int, Field(ge=1, le=1024)] = 1
     tasks: list[OfferedTask] = []
 

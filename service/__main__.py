@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
-import logging
 import os
 import signal
 import socket
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from search_spaces.log import write_to_stderr
 from search_spaces.problems import InvalidSpec, Problem
 
 from .settings import READS_AT_ONCE, VERBS_AT_ONCE, Settings
@@ -31,18 +30,16 @@ if TYPE_CHECKING:
 PARTS = ("api", "coordinator", "clock", "dashboard")
 START_FAILED = 1
 WRONG_SETTINGS = 2
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that the arguments name until SIGTERM or SIGINT; return the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("service").setLevel(logging.INFO)
     try:
         settings = _settings(options)
     except ValidationError as error:
         return _say_wrong_settings(error)
+    write_to_stderr("service", settings.log_format, settings.log_level)
     stop, news = threading.Event(), threading.Event()
     if options.with_parent:
         _stop_with_parent(news)
@@ -113,11 +110,19 @@ def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event
     from .coordinator import Coordinator
     from .priority import give_way
     from .pulse import pulse_of
+    from .supervision import STOP_SECONDS, leave_in
 
     give_way()  # it draws ahead of demand; an answer that waits for a draw comes tenths of a second late
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
+    coordinator = Coordinator(store, pulse=pulse_of(settings.pulse_file))
+
+    def leave() -> None:
+        coordinator.give_up_on(stop)
+        leave_in(STOP_SECONDS)
+
     try:
-        Coordinator(store, pulse=pulse_of(settings.pulse_file)).work(stop, news)
+        threading.Thread(target=leave, name="leaving", daemon=True).start()
+        coordinator.work(stop, news)
     finally:
         store.close()
     return 0
@@ -221,36 +226,12 @@ def _bind(host: str, port: int) -> socket.socket:
 def _serve_http(
     settings: Settings, listener: socket.socket, store: Store, for_verbs: Store, coordinator: Supervised | None
 ) -> None:
-    import uvicorn
-
     from .app import create_app
+    from .server import Server
 
-    port = listener.getsockname()[1]
-    ready = f"Étude: {_address(settings.host, port)} (API at /docs)"
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            # What is imported by now stays: looking through it for garbage again and again would hold every request up
-            # for 100 ms and more.
-            gc.collect()
-            gc.freeze()
-            _say_ready(ready)
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            application.state.feeds.close()  # else their streams would hold the end up
-            await super().shutdown(sockets)
-
+    ready = f"Étude: {_address(settings.host, listener.getsockname()[1])} (API at /docs)"
     application = create_app(store, settings, coordinator, for_verbs)
-    options = uvicorn.Config(
-        application,
-        access_log=False,
-        log_level="warning",
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=10,
-    )
-    Server(options).run(sockets=[listener])
+    Server(application, settings.drain_seconds, lambda: _say_ready(ready)).run(sockets=[listener])
 
 
 def _address(host: str, port: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 
 from store import Store
+from store.gauges import read_gauges
+from store.owning import OWN_SECONDS
 from store.verbs import SqlVerbs
 
 from . import problems
@@ -13,8 +15,10 @@ from .guard import Guard
 from .insights import Insights
 from .keyring import Keyring
 from .limits import Rates
-from .middleware import BodyLimit, RequestIds, SafeHeaders
+from .metrics import Metrics
+from .middleware import BodyLimit, Requests, SafeHeaders
 from .pages.kept import KeptPages
+from .readiness import Readiness
 from .routes import (
     best,
     catalogue,
@@ -52,8 +56,10 @@ def create_app(
     """
     app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
     app.state.store = store
-    app.state.verbs = SqlVerbs(for_verbs or store)
-    app.state.feeds = Feeds(store)
+    app.state.feeds = feeds = Feeds(store)
+    app.state.metrics = metrics = Metrics(lambda: read_gauges(store, OWN_SECONDS), lambda: feeds.watching)
+    app.state.verbs = SqlVerbs(for_verbs or store, observe=metrics.observe_verb)
+    app.state.readiness = Readiness(store, coordinator)
     app.state.insights = Insights(store)
     app.state.pages = KeptPages()
     app.state.settings = settings
@@ -68,6 +74,6 @@ def create_app(
         app.include_router(module.router)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
     app.add_middleware(Guard, keyring=app.state.keyring, rates=Rates(settings.token_requests_per_second))
-    app.add_middleware(RequestIds)
+    app.add_middleware(Requests, observe=metrics.observe_request)
     app.add_middleware(SafeHeaders)
     return app

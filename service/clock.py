@@ -5,12 +5,12 @@ It holds nothing that the store does not hold, and any number of clocks may run.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 
+from search_spaces.log import bind
 from search_spaces.problems import LeasesInFlight, NotFound, Problem, StoreUnavailable
 from store import Store
 from store.night_views import beyond_keep, is_there, mark_pruned
@@ -22,7 +22,7 @@ from store.workers import offers
 from .night import begun_waiting, deciding, outcome_of
 from .pulse import nothing
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 ROUND_SECONDS = 1.0
 """Between two looks: a due time is at most so late, while the store answers."""
@@ -60,10 +60,10 @@ class Clock:
             try:
                 self.round()
             except StoreUnavailable as problem:
-                log.warning("the store is away, trying again: %s", problem)
+                log.warning("store_unavailable", detail=problem.detail)
                 pause = OUTAGE_SECONDS
             except Exception:
-                log.exception("the clock's round failed and is taken again")
+                log.exception("clock_round_failed_and_is_taken_again")
 
     def round(self) -> int:
         """Write down what has ended, then claim what is due; return how many nights were begun or written down.
@@ -88,10 +88,10 @@ class Clock:
         except StoreUnavailable:
             raise
         except Exception:
-            log.exception("recurrence %s: claiming its due time failed and is tried again", name)
+            log.exception("due_time_not_claimed_and_tried_again", recurrence=name)
             return 0
         if begun:
-            log.info("recurrence %s: %d due", name, begun)
+            log.info("due", recurrence=name, nights=begun)
             self._nudge()
         return begun
 
@@ -101,7 +101,7 @@ class Clock:
         except StoreUnavailable:
             raise
         except Exception:
-            log.exception("study %s: its night could not be written down and is tried again", night.study)
+            log.exception("night_not_written_down_and_tried_again", study=night.study)
             return False
 
     def _forget(self) -> None:
@@ -116,7 +116,7 @@ class Clock:
             except StoreUnavailable:
                 raise
             except Problem as problem:
-                log.warning("study %s, beyond its recurrence's keep: %s", study, problem)
+                log.warning("night_not_forgotten", study=study, detail=str(problem))
 
 
 def _nobody() -> None:

@@ -6,11 +6,11 @@ again, so a message comes at least once, and its id says which it is.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
+from search_spaces.log import bind
 from search_spaces.problems import StoreUnavailable
 from store import Store
 from store.outbox import Message, settle_message, take_message
@@ -18,7 +18,7 @@ from store.outbox import Message, settle_message, take_message
 from .telling import TYPES, body_of
 from .webhooks import Allowed, NotDelivered, post, signature
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 ROUND_SECONDS = 2.0
 OUTAGE_SECONDS = 5.0
@@ -45,10 +45,10 @@ class Courier:
             try:
                 pause = 0.0 if self.round() else ROUND_SECONDS
             except StoreUnavailable as problem:
-                log.warning("the store is away, trying again: %s", problem)
+                log.warning("store_unavailable", detail=problem.detail)
                 pause = OUTAGE_SECONDS
             except Exception:
-                log.exception("the courier's round failed and is taken again")
+                log.exception("courier_round_failed_and_is_taken_again")
                 pause = OUTAGE_SECONDS
 
     def round(self) -> bool:
@@ -63,7 +63,7 @@ class Courier:
         error = self._send(message)
         settle_message(self.store, message.key, error, _again(message))
         if error is not None:
-            log.warning("recurrence %s: attempt %d to tell of it: %s", message.recurrence, message.attempts + 1, error)
+            log.warning("not_delivered", recurrence=message.recurrence, attempt=message.attempts + 1, reason=error)
         return True
 
     def _send(self, message: Message) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 
+from search_spaces.log import bind
 from search_spaces.problems import NotFound, Problem, StoreUnavailable
 from store import Store
 from store.dashboard import save_dashboard
@@ -15,7 +15,7 @@ from store.studies import LiveStudy
 from .answer import known_answer
 from .dashboard_texts import MOST_CURVES, lr_figure, note_of
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 REFRESH_SECONDS = 20.0
 """Between two looks at a live study; its end is told at once. A look costs 10 ms of processor time (SQLite, 16 trials),
@@ -59,9 +59,9 @@ class DashboardUpdates:
         except NotFound:
             return  # deleted meanwhile
         except Problem as problem:
-            log.warning("study %s: the dashboard is not up to date: %s", study.name, problem)
+            log.warning("dashboard_not_up_to_date", study=study.name, detail=str(problem))
         except Exception:
-            log.exception("study %s: the dashboard is not up to date", study.name)
+            log.exception("dashboard_not_up_to_date", study=study.name)
 
 
 def update(store: Store, study: LiveStudy) -> bool:

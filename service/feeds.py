@@ -7,19 +7,19 @@ read. Everything comes from the store, so any process of the API can serve any s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import anyio
 from anyio import CapacityLimiter, to_thread
 
+from search_spaces.log import bind
 from search_spaces.problems import NotReady, StoreUnavailable
 from store import Store
 
 from .looking import Look, Looker, Position, ended_since
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 10.0
@@ -92,7 +92,7 @@ class Feed:
                     with anyio.move_on_after(LOOK_SECONDS):
                         await self._due.wait()
         except Exception:
-            log.exception("a study cannot be followed; its streams end")
+            log.exception("study_not_followed_and_its_streams_end", study=self._looker.name)
         finally:
             self.close()
 
@@ -119,6 +119,11 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
         self._watching = 0
         self._closed = False
+
+    @property
+    def watching(self) -> int:
+        """How many streams are open."""
+        return self._watching
 
     def check_room(self) -> None:
         """Refuse a watcher where there are too many, or where the process is about to end.

@@ -151,8 +151,7 @@ async def _refuse(problem: Problem, asked: HTTPConnection, scope: Scope, send: S
         query = scope["query_string"].decode("latin-1")
         await _send_to(f"/login?next={quote(scope['path'] + (f'?{query}' if query else ''), safe='/')}", send)
         return
-    problem.extra["request_id"] = scope["state"].get("request_id", "")
-    await send_problem(problem, send, _challenge(problem))
+    await send_problem(problem, send, _challenge(problem), scope=scope)
 
 
 def wants_page(accept: str) -> bool:

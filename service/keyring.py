@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hmac
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from search_spaces.log import bind
 from search_spaces.problems import StoreUnavailable
 from store import Store
 from store.tokens import USE_SECONDS, Key, Keys, digest_of, keys_of, note_use
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 FRESH_SECONDS = 1.0
 """A token that was revoked by another process opens this one no longer than that."""
 
@@ -69,7 +69,7 @@ class Keyring:
         try:
             note_use(self.store, [key.row])
         except StoreUnavailable as problem:
-            log.warning("the last use of token %s was not written: %s", key.token, problem.detail)
+            log.warning("last_use_not_written", token=key.token, detail=problem.detail)
 
 
 def found(keys: Keys, secret: str, *, session: bool) -> Key | None:

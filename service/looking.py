@@ -60,7 +60,7 @@ class Looker:
 
     def __init__(self, store: Store, name: str) -> None:
         self._store = store
-        self._name = name
+        self.name = name
         self._places: list[Place | None] = [None, None]
         self._study: StudyView | None = None
         self._open: dict[tuple[str, int], TrialView] = {}
@@ -73,7 +73,7 @@ class Looker:
         """
         try:
             # The study first: once it has ended, the trials that are read after it have ended, too.
-            study = get_study(self._store, self._name)
+            study = get_study(self._store, self.name)
         except NotFound:
             return self._told([], ended="deleted")
         trials = [trial for confirmation in PHASES for trial in self._changed(confirmation)]
@@ -97,10 +97,10 @@ class Looker:
         """Read what was open, and every trial that is new."""
         place = self._places[confirmation]
         if place is None:
-            place = present_place(self._store, self._name, confirmation=confirmation)
+            place = present_place(self._store, self.name, confirmation=confirmation)
         more = True
         while more:
-            trials = changed_trials(self._store, self._name, place, confirmation=confirmation)
+            trials = changed_trials(self._store, self.name, place, confirmation=confirmation)
             more = len([trial for trial in trials if trial.number > place.top]) == PAGE_SIZE
             place = place.after(trials)
             yield from trials

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from search_spaces.log import bind, bound
 from search_spaces.problems import InternalError, Problem, TooLarge
 from search_spaces.work import LARGEST_BODY_BYTES
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 REQUEST_ID_HEADER = "X-Request-Id"
 ACCEPTABLE_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """Ids from clients go into our log: nothing that could forge a line of it."""
+UNROUTED = "(none)"
+"""Route of a request that was refused before, or that leads nowhere: what it asked for is no label."""
+QUIET = frozenset({"/healthz", "/readyz", "/metrics", "/v1/workers/{worker}"})
+QUIET_PREFIX = "/v1/work/"
+"""Probes and workers ask again and again: what went well there is written for `debug` alone."""
+LONGEST_PATH = 200
+Observe = Callable[..., None]
 
 
-class RequestIds:
-    """Give each request an id, the client's own where it sent a plain one; answer a defect with a problem."""
+class Requests:
+    """Give each request an id, the client's own where it sent a plain one; log and count it; answer a defect.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `observe` is told method, route, status and seconds of each, and whether it was a stream.
+    """
+
+    def __init__(self, app: ASGIApp, observe: Observe) -> None:
         self.app = app
+        self.observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; the id stands in `scope["state"]["request_id"]` and in the answer's header."""
@@ -34,25 +46,53 @@ class RequestIds:
             return
         request_id = _given_id(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        asked = _Asked(request_id)
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (REQUEST_ID_HEADER.lower().encode(), request_id.encode()),
-                ]
+            asked.answer(message)
             await send(message)
 
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
-            if started:
-                raise
-            await send_problem(InternalError(request_id=request_id), send_with_id)
+        with bound(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if asked.status:
+                    raise
+                await send_problem(InternalError(), send_with_id, scope=scope)
+            finally:
+                self._note(scope, asked)
+
+    def _note(self, scope: Scope, asked: _Asked) -> None:
+        seconds = time.perf_counter() - asked.began
+        route = getattr(scope.get("route"), "path", UNROUTED)
+        if asked.status:
+            self.observe(scope["method"], route, asked.status, seconds, is_stream=asked.is_stream)
+        given, key = scope.get("path_params", {}), scope["state"].get("key")
+        quiet = asked.status < 400 and (route in QUIET or route.startswith(QUIET_PREFIX))
+        write = log.debug if quiet else log.warning if asked.status >= 500 else log.info
+        write(
+            "request", method=scope["method"], path=scope["path"][:LONGEST_PATH], status=asked.status, seconds=seconds,
+            study=given.get("name") if route.startswith("/v1/studies/") else None, trial=given.get("number"),
+            token=None if key is None else key.token,
+        )  # fmt: skip
+
+
+class _Asked:
+    """One request as far as it is answered; a status of 0: nothing was sent, the client is gone."""
+
+    def __init__(self, request_id: str) -> None:
+        self.began = time.perf_counter()
+        self.status = 0
+        self.is_stream = False
+        self._header = (REQUEST_ID_HEADER.lower().encode(), request_id.encode())
+
+    def answer(self, message: Message) -> None:
+        """Take note of a message of the answer, and give it the request's id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", []), self._header]
+            self.is_stream = any(value.startswith(b"text/event-stream") for _, value in message["headers"])
 
 
 SAFE_HEADERS = {
@@ -120,7 +160,7 @@ class BodyLimit:
             return
         body = await self._body(scope, receive)
         if body is None:
-            await send_problem(TooLarge(f"a request's body may have {self.limit_bytes} bytes"), send)
+            await send_problem(TooLarge(f"a request's body may have {self.limit_bytes} bytes"), send, scope=scope)
             return
         await self.app(scope, _replay(body, receive), send)
 
@@ -159,9 +199,10 @@ def _given_id(scope: Scope) -> str | None:
     return given.decode() if ACCEPTABLE_ID.fullmatch(given) else None
 
 
-async def send_problem(problem: Problem, send: Send, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def send_problem(problem: Problem, send: Send, more: Iterable[tuple[bytes, bytes]] = (), *, scope: Scope) -> None:
     """Write a problem straight to the connection, with `more` headers, for what happens outside the routes."""
-    body = json.dumps(problem.document()).encode()
+    request_id = scope.get("state", {}).get("request_id")
+    body = json.dumps(problem.document() | ({} if request_id is None else {"request_id": request_id})).encode()
     headers: list[tuple[bytes, Any]] = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from search_spaces.log import bind
 from search_spaces.problems import Conflict, InvalidSpec, Problem, StoreUnavailable
 from search_spaces.ranges import AnyRange, FloatRange
 from search_spaces.recurrence import RecurrenceSpec, night_name
@@ -24,7 +24,7 @@ from .seeds import derived_seed
 from .submission import Resolution, resolve_submission
 from .widening import edges, with_ranges
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 GRACE_SECONDS = 300.0
 """A due time so old is late: while clocks run, each has its night; late ones are caught up by policy."""
@@ -106,7 +106,7 @@ def begun(due: Due, offers: Sequence[OfferedTask], at: float) -> Night:
         return Night(at, "failed", reason=str(problem))
     except Exception as defect:
         # Tried again, it would fail again, and no later night would ever be reached.
-        log.exception("recurrence %s: its night could not be made", due.recurrence.spec.name)
+        log.exception("night_not_made", recurrence=due.recurrence.spec.name)
         return Night(at, "failed", reason=f"a defect of the service ({type(defect).__name__}): its log has the details")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from search_spaces.log import Format, Level
 from search_spaces.work import LARGEST_BODY_BYTES
 from store.settings import with_password
 
@@ -52,6 +53,13 @@ class Settings(BaseSettings):
     """Studies under way that were submitted with one token."""
     session_seconds: float = Field(default=12 * 3600.0, gt=0, le=30 * 86_400.0)
     """How long a person who has logged in stays so."""
+
+    drain_seconds: float = Field(default=0.0, ge=0, le=600)
+    """How long a service that was asked to stop says that it is not ready and serves on, for a balancer to notice."""
+    log_format: Format = "auto"
+    """`pretty` for people, `json` for programs; `auto`: pretty in a terminal."""
+    log_level: Level = "info"
+    """`debug` shows the requests of workers and probes, too."""
 
     webhook_hosts: str = ""
     """Hosts that recurrences may tell of their nights, `hooks.example.com, ci.example.com:8443`; none by default."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from search_spaces.log import bind
 from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.study import EXTERNAL_TASK
 from store import Store
@@ -33,7 +33,7 @@ from .search import Search, next_proposals
 from .submission import offer_of, resolve
 from .warm_start import start_warm
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 LEAST_QUEUE = 2
 """Proposals kept ready while no worker is there to say how many it takes."""
@@ -65,10 +65,10 @@ def _start(store: Store, study: LiveStudy) -> bool:
         raise
     except Problem as problem:
         fail(store, study.name, str(problem))
-        log.info("study %s failed: %s", study.name, problem)
+        log.info("study_failed", study=study.name, reason=str(problem))
         return True
     start(store, study.name, resolved, space)
-    log.info("study %s started with task version %s", study.name, resolved.task_version)
+    log.info("study_started", study=study.name, task_version=resolved.task_version)
     return True
 
 
@@ -194,10 +194,10 @@ def _end_search(store: Store, study: LiveStudy) -> bool:
     ours = [trial for trial in past if trial.purpose == "search" and trial.seq is not None]
     if any(trial.state == "complete" for trial in ours):
         begin_confirmation(store, study.name)
-        log.info("study %s: the search is over after %d trials", study.name, len(ours))
+        log.info("search_over", study=study.name, trials=len(ours))
     else:
         fail(store, study.name, _nothing_complete(ours))
-        log.info("study %s failed: no trial of %d is complete", study.name, len(ours))
+        log.info("study_failed", study=study.name, reason="no trial is complete", trials=len(ours))
     return True
 
 
@@ -232,7 +232,7 @@ def _confirm(store: Store, study: LiveStudy) -> bool:
     provenance = provenance_of(study.spec, trained_on(store, study.study_id))
     answer = answer_of(confirmed, extras).model_copy(update={"provenance": provenance})
     conclude(store, study.name, answer)
-    log.info("study %s is done: %s", study.name, answer.verdict)
+    log.info("study_done", study=study.name, verdict=answer.verdict)
     return True
 
 

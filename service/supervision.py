@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import subprocess
 import sys
@@ -12,7 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
-log = logging.getLogger(__name__)
+from search_spaces.log import bind
+
+log = bind(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -45,6 +46,12 @@ class Supervised:
         """Start the child and watch it."""
         self._spawn()
         self._thread.start()
+
+    @property
+    def age_seconds(self) -> float:
+        """How long the child has lived, or the one that ended last would have."""
+        with self._lock:
+            return time.monotonic() - self._started_at
 
     def trouble(self) -> str | None:
         """Say what is wrong with the child, None while it runs and has not ended again and again."""
@@ -96,7 +103,7 @@ class Supervised:
             pause = FIRST_PAUSE_SECONDS if steady else min(2 * pause, LONGEST_PAUSE_SECONDS)
             with self._lock:
                 self._ends = 1 if steady else self._ends + 1
-            log.warning("%s ended with %d, starting it again in %.1f s", self._command[-1], code, pause)
+            log.warning("part_ended", part=self._command[-1], status=code, again_in_seconds=pause)
             self._stopping.wait(pause)
             child = self._spawn()
 
@@ -134,9 +141,13 @@ def stop_with_parent(
             if hear is not None:
                 hear()
         stop()
-        # The store bears an end at any moment; a part that hangs must not outlive its parent.
-        last = threading.Timer(STOP_SECONDS, os._exit, args=(1,))
-        last.daemon = True
-        last.start()
+        leave_in(STOP_SECONDS)  # a part that hangs must not outlive its parent
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def leave_in(seconds: float) -> None:
+    """End this process after so long, whatever it is still doing: the store bears an end at any moment."""
+    last = threading.Timer(seconds, os._exit, args=(1,))
+    last.daemon = True
+    last.start()

@@ -261,6 +261,7 @@ def _released(row: Row[Any], item: Held, expires: float) -> dict[str, Any]:
     gift = item if isinstance(item, ReleaseItem) else None
     return {
         "id": row.id,
+        "now": row.now,
         "expires": expires,
         "checkpoint": gift.checkpoint if gift else None,
         "resumed": gift.resumed_step if gift else None,
@@ -273,21 +274,37 @@ def _lease_write(dialect: Dialect, rows: list[dict[str, Any]], *, renewing: bool
     change = (
         "lease_expires_at = r.expires"
         if renewing
-        else """state = 'proposed', lease = NULL, lease_expires_at = NULL, ended_lease = NULL,
+        else f"""state = 'proposed', lease = NULL, lease_expires_at = NULL, ended_lease = NULL,
           checkpoint = coalesce(r.checkpoint, etude_proposals.checkpoint),
           resume_step = CASE WHEN r.checkpoint IS NULL THEN etude_proposals.resume_step
             ELSE etude_proposals.steps_done END,
           resumed_step = coalesce(r.resumed, etude_proposals.resumed_step),
+          lost_seconds = CASE WHEN r.checkpoint IS NULL THEN {lost_seconds("r.now")}
+            ELSE etude_proposals.lost_seconds END,
           worker_seconds = etude_proposals.worker_seconds + r.seconds,
           extra_steps = etude_proposals.extra_steps + r.extra"""
     )
     columns = dialect.rows(
-        "held_rows", id="int", expires="float8", checkpoint="text", resumed="int", seconds="float8", extra="int"
+        "held_rows", id="int", now="float8", expires="float8", checkpoint="text", resumed="int", seconds="float8",
+        extra="int",
     )  # fmt: skip
     sql = f"""UPDATE etude_proposals SET {change} FROM ({columns}) r
         WHERE etude_proposals.id = r.id AND etude_proposals.state = 'leased'
         RETURNING etude_proposals.id"""
     return Write("changed", sql, {"held_rows": dialect.pack(rows)})
+
+
+def lost_seconds(now: str) -> str:
+    """The `lost_seconds` of a trial that goes back: the time since its claim, less the share that a checkpoint keeps.
+
+    The share is that of the steps between where the attempt began and the latest that was reported.
+    """
+    began, step = "coalesce(etude_proposals.resumed_step, 0)", "etude_proposals.steps_done"
+    kept = f"""CASE WHEN etude_proposals.resume_step <= {began} THEN 0.0
+            WHEN etude_proposals.resume_step >= {step} THEN 1.0
+            ELSE (etude_proposals.resume_step - {began}) * 1.0 / ({step} - {began}) END"""
+    return f"""etude_proposals.lost_seconds + (1.0 - {kept})
+            * (CASE WHEN {now} > etude_proposals.claimed_at THEN {now} - etude_proposals.claimed_at ELSE 0.0 END)"""
 
 
 # Expiry
@@ -319,6 +336,7 @@ def _expiry_write(dialect: Dialect, expired: Sequence[Row[Any]], given_up: Seque
     rows = [
         {
             "id": row.id,
+            "now": row.now,
             "state": "failed" if row.id in lost else "proposed",
             "finished": row.now if row.id in lost else None,
             "error": f"{STALE_ATTEMPTS} leases expired without a new rung: workers died or hung on it"
@@ -327,10 +345,11 @@ def _expiry_write(dialect: Dialect, expired: Sequence[Row[Any]], given_up: Seque
         }
         for row in expired
     ]
-    columns = dialect.rows("expired_rows", id="int", state="text", finished="float8", error="text")
+    columns = dialect.rows("expired_rows", id="int", now="float8", state="text", finished="float8", error="text")
     sql = f"""UPDATE etude_proposals SET state = r.state, lease = NULL, lease_expires_at = NULL,
           ended_lease = NULL, attempts = etude_proposals.attempts + 1,
-          stale_attempts = etude_proposals.stale_attempts + 1, finished_at = r.finished, error = r.error
+          stale_attempts = etude_proposals.stale_attempts + 1, finished_at = r.finished, error = r.error,
+          lost_seconds = {lost_seconds("r.now")}
         FROM ({columns}) r WHERE etude_proposals.id = r.id AND etude_proposals.state NOT IN ({listed(ENDED_TRIAL)})
         RETURNING etude_proposals.id"""
     return Write("returned", sql, {"expired_rows": dialect.pack(rows)})

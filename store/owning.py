@@ -15,6 +15,8 @@ from .moving import move
 from .states import LIVE_STUDY, listed
 from .tables import proposals, rung_values, studies
 
+OWN_SECONDS = 8.0
+"""How long a study stays with a coordinator that is not heard of: another has it within 10 s."""
 REMOVED_OUTSIDE = "removed outside Étude"
 
 

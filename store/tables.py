@@ -109,6 +109,7 @@ proposals = Table(
     Column("metrics", Json),
     Column("error", Text),
     Column("worker_seconds", Double, nullable=False, server_default=text("0")),
+    Column("lost_seconds", Double, nullable=False, server_default=text("0")),
     Column("tail", Json, comment="[[step, kind, value], ...] of the curve, not yet in a chunk"),
     Column("created_at", Double, nullable=False),
     Column("claimed_at", Double),
@@ -149,6 +150,13 @@ proposals = Table(
         "worker_seconds",
         postgresql_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
         sqlite_where=text(f"state IN ({listed(ENDED_TRIAL)})"),
+    ),
+    Index(
+        "etude_proposals_lost",
+        "attempts",
+        "lost_seconds",
+        postgresql_where=text("lost_seconds > 0"),
+        sqlite_where=text("lost_seconds > 0"),
     ),
     Index(
         "etude_proposals_opponents",
@@ -241,8 +249,19 @@ workers = Table(
     Column("slots", Integer, nullable=False),
     Column("tasks", Json, nullable=False),
     Column("machine", Json, comment="what it trains on and with, as it says"),
+    Column("usage", Json, comment="of its devices, as it says"),
     Column("started_at", Double, nullable=False),
     Column("heartbeat_at", Double, nullable=False),
+    Index("etude_workers_by_heartbeat", "heartbeat_at"),
+)
+
+coordinators = Table(
+    "etude_coordinators",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("started_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("failing", Integer, nullable=False, comment="studies whose latest step failed"),
 )
 
 offers = Table(
@@ -315,6 +334,12 @@ outbox = Table(
     Column("error", Text, comment="of the last attempt"),
     Column("created_at", Double, nullable=False),
     Index("etude_outbox_waiting", "next_at"),
+    Index(
+        "etude_outbox_given_up",
+        "id",
+        postgresql_where=text("next_at IS NULL AND sent_at IS NULL"),
+        sqlite_where=text("next_at IS NULL AND sent_at IS NULL"),
+    ),
 )
 
 tokens = Table(

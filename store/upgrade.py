@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
 from search_spaces.problems import Conflict
 
@@ -32,6 +33,7 @@ def alembic_settings() -> Config:
     return settings
 
 
+@cache
 def head_version() -> str:
     """Return the version of the tables that this code is written for."""
     head = ScriptDirectory.from_config(alembic_settings()).get_current_head()
@@ -43,6 +45,12 @@ def stored_version(store: Store) -> str | None:
     """Return the version of the tables in the database, None when there are none."""
     with store.read() as connection:
         return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def version_in(connection: Connection) -> str | None:
+    """Return the version of the tables as one statement reads it; they are there."""
+    version: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return version
 
 
 def bring_up_to_date(store: Store) -> None:

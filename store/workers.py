@@ -31,6 +31,7 @@ def announce(store: Store, worker: str, announcement: Announcement) -> None:
             "slots": body["slots"],
             "tasks": body["tasks"],
             "machine": body["machine"],
+            "usage": body["usage"],
             "started_at": now,
             "heartbeat_at": now,
         }
@@ -71,6 +72,7 @@ def _view(row: Row[Any], now: float, leased: int) -> WorkerView:
         slots=row.slots,
         tasks=row.tasks,
         machine=row.machine,
+        usage=row.usage or [],
         last_heartbeat=datetime.fromtimestamp(row.heartbeat_at, UTC),
         live=now - row.heartbeat_at <= LIVE_SECONDS,
         leased=leased,

@@ -130,7 +130,7 @@ def add_service(made: Crowd, *only: str) -> str:
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/readyz", timeout=2).status_code == 200
+        return httpx.get(f"{address}/healthz", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False
 

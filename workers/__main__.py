@@ -19,6 +19,7 @@ from etude.settings import WrongSetting
 from etude.task import Task
 from etude.tokens import find_token
 from etude.work import HttpVerbs
+from search_spaces.log import Log, bind, write_to_stderr
 from search_spaces.problems import InvalidSpec, Problem, StoreUnavailable
 from search_spaces.script_spec import ScriptSpec
 
@@ -27,7 +28,6 @@ from .checkpoints import Checkpoints
 from .crew import Crew, command_for, devices_of, stop_with_parent
 from .launchers.kept import LOOK_SECONDS
 from .launching import add_launcher_flags, launch
-from .log import ROOT, Log, bind, write_to_stderr
 from .loop import Worker
 from .offered import offered
 from .packing.measure import packed
@@ -45,6 +45,8 @@ from .timing import Backoff, Stop, Timing
 if TYPE_CHECKING:
     from store.verbs import SqlVerbs
 
+ROOT = "workers"
+"""The logger above all of this package's."""
 AUTO = "auto"
 FLEET_MARGIN_SECONDS = 5.0
 MOST_SLOTS = 1024
@@ -56,8 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     if flags.devices is None and not flags.launcher:
         flags.devices = ["cpu"]
-    write_to_stderr()
     settings = WorkerSettings()
+    write_to_stderr(ROOT, settings.log_format, settings.log_level)
     timing = Timing(lease=settings.lease_seconds, drain=flags.drain)
     stop = Stop(timing.grace)
     stop_on_signals(stop)

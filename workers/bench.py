@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from etude.task import Task
+from search_spaces.log import Log
 from search_spaces.work import ClaimedTask, Packing, TaskVersion
 
 from .branches import Branching
 from .engine import Attempt, Engine, TrainingState
 from .failures import reason_of
-from .log import Log
 from .scripts.engine import ScriptEngine
 from .scripts.script import Script
 from .solo import Solo

@@ -23,11 +23,11 @@ from typing import Any, cast
 import fsspec
 import torch
 
+from search_spaces.log import bind
 from search_spaces.problems import Unsupported
 from search_spaces.work import ClaimedTrial
 
 from .engine import TrainingState
-from .log import bind
 
 FORMAT = 1
 """Of the files; one of another format is not read."""
@@ -182,7 +182,7 @@ class Checkpoints:
         self._failing = True
 
     def _log_of(self, claimed: ClaimedTrial) -> Any:
-        return self._log.bind(study=claimed.study, number=claimed.number)
+        return self._log.bind(study=claimed.study, trial=claimed.number)
 
 
 def _is_state(keys: Set[str]) -> bool:

@@ -9,9 +9,10 @@ from threading import Thread
 
 import torch
 
+from search_spaces.log import Log
+
 from .launchers.host import Host, worker_command
 from .launchers.kept import LOOK_SECONDS, Kept, end_all
-from .log import Log
 from .timing import Stop
 
 

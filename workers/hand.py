@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
 
+from search_spaces.log import bind
 from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import FinishItem, ItemAnswer, ReleaseItem, ReportItem
 
 from .engine import Attempt
 from .held import RELEASED, HeldTrial
 from .link import Link
-from .log import bind
 from .saving import Saving
 from .timing import Backoff, Stop, Timing
 

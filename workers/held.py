@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime
 from typing import TypedDict
 
+from search_spaces.log import bind
 from search_spaces.work import FinishItem, Held, ItemAnswer, ReleaseItem, Report, ReportItem
 
 from .engine import Attempt, Evaluation
 from .failures import DIVERGED
-from .log import bind
 from .timing import Timing
 
 PRUNED, STOPPED, LOST, RELEASED = "pruned", "stopped_by_study", "lease_lost", "released"
@@ -32,7 +32,7 @@ class HeldTrial:
     def __init__(self, attempt: Attempt, worker: str, timing: Timing) -> None:
         self.attempt = attempt
         self.claimed = claimed = attempt.claimed
-        self.log = bind(__name__, worker=worker, study=claimed.study, number=claimed.number)
+        self.log = bind(__name__, worker=worker, study=claimed.study, trial=claimed.number)
         self.ended: str | None = None
         """The event by which the trial is not ours any more; None while it is."""
         self.unsent: list[Report] = []

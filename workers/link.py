@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TypeVar
 
+from search_spaces.log import bind
 from search_spaces.problems import StoreUnavailable
 from search_spaces.work import (
     Announcement,
@@ -22,8 +23,6 @@ from search_spaces.work import (
     ReportRequest,
     Verbs,
 )
-
-from .log import bind
 
 Answer = TypeVar("Answer")
 

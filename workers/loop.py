@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import count
 
 from etude.task import Task, offer
+from search_spaces.log import bind
 from search_spaces.problems import Problem, StoreUnavailable
 from search_spaces.work import Announcement, TaskVersion, Verbs
 
@@ -16,7 +17,6 @@ from .claiming import Claims
 from .engine import Attempt
 from .hand import Hand
 from .link import Link
-from .log import bind
 from .machine import this_machine
 from .periodic import repeating
 from .pulse import nothing

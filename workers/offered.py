@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from etude.own_tasks import WrongTask, installed_tasks, load_task
 from etude.task import Task
+from search_spaces.log import Log
 from search_spaces.problems import InvalidSpec, NotFound
 
-from .log import Log
 from .tasks import TASKS
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from search_spaces.log import Format, Level
+
 
 class WorkerSettings(BaseSettings):
     """Where a worker finds its work; where the database is, `store.settings` says."""
@@ -30,6 +32,9 @@ class WorkerSettings(BaseSettings):
     """Training between two checkpoints of a trial, which are made at rungs; 0: at every rung."""
     pulse_file: Path | None = None
     """A file whose time is set again and again while the worker trains, claims or waits for the store, for a probe."""
+    log_format: Format = "auto"
+    """`pretty` for people, `json` for programs; `auto`: pretty in a terminal."""
+    log_level: Level = "info"
 
     @property
     def checkpoints_url(self) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from etude.task import Task, optimum_metric
+from search_spaces.log import bind
 
 from .averaging import pace_of
 from .engine import Attempt, Interrupted, TrainingState
 from .failures import OUT_OF_MEMORY, reason_of
-from .log import bind
 from .resuming import StateDoesNotFit
 from .training import Training
 
@@ -83,7 +83,7 @@ class Solo:
             self._training = self._built(attempt)
         except StateDoesNotFit as misfit:
             # A trial goes on from a state that can be used, else from the beginning.
-            log.warning("started_again", study=attempt.claimed.study, number=attempt.claimed.number, reason=str(misfit))
+            log.warning("started_again", study=attempt.claimed.study, trial=attempt.claimed.number, reason=str(misfit))
             attempt.start = None
             self._training = self._built(attempt)
         return self._training

@@ -10,11 +10,11 @@ import torch
 from benchmarks.peers.meter import Meter
 from benchmarks.peers.search import Search
 from etude.task import Task
-from workers.__main__ import choice_of, stop_on_signals, verbs_when_there
+from search_spaces.log import bind, write_to_stderr
+from workers.__main__ import ROOT, choice_of, stop_on_signals, verbs_when_there
 from workers.bench import Choose, Opening
 from workers.checkpoints import Checkpoints
 from workers.engine import Attempt, Engine, Interrupted, TrainingState
-from workers.log import ROOT, bind, write_to_stderr
 from workers.loop import Worker
 from workers.settings import WorkerSettings
 from workers.timing import Stop, Timing
@@ -77,7 +77,7 @@ def main() -> None:
     """Arguments: the folder of the signs, the search as JSON, the worker's name, the most trials at once or `auto`."""
     search = Search.model_validate_json(sys.argv[2])
     name, pack = sys.argv[3], sys.argv[4]
-    write_to_stderr()
+    write_to_stderr(ROOT)
     torch.set_num_threads(1)
     settings, timing = WorkerSettings(), Timing()
     stop = Stop(timing.grace)

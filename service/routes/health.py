@@ -1,22 +1,23 @@
-"""Liveness and readiness."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse
 
 from search_spaces.model import Message
-from search_spaces.problems import NotReady
 
 from .. import deps
-from ..supervision import Supervised
+from ..metrics import TEXT, Metrics
+from ..readiness import Readiness
 
 router = APIRouter(responses=deps.PROBLEMS)
 
 
 class Health(Message):
-    """The process answers; readiness means that it also reaches its store and that its coordinator is at work."""
+    """The process answers; readiness means that it is to be asked, too."""
 
     status: Literal["ok"] = "ok"
 
@@ -28,14 +29,21 @@ def alive() -> Health:
 
 
 @router.get("/readyz", tags=["health"])
-def ready(request: Request, store: deps.StoreOf) -> Health:
-    """Say that the store can be reached and that the coordinator which this process keeps is at work.
+def ready(request: Request) -> Health:
+    """Say that this process is to be asked: the store answers in time, its tables are those of this version, and a
+    coordinator lives that does not end again and again.
 
-    503 `store_unavailable` or `not_ready` while they are not.
+    503 `store_unavailable` or `not_ready` while that is not so, and from the moment at which the process is asked to
+    stop.
     """
-    store.ping()
-    coordinator: Supervised | None = request.app.state.coordinator
-    trouble = None if coordinator is None else coordinator.trouble()
-    if trouble is not None:
-        raise NotReady(trouble)
+    cast(Readiness, request.app.state.readiness).check()
     return Health()
+
+
+@router.get("/metrics", tags=["health"], response_class=PlainTextResponse)
+def show_metrics(request: Request) -> PlainTextResponse:
+    """Show what an operator watches, in Prometheus' text format; docs/operations.md says what each number means.
+
+    What is known to the store is the same at every process; counters and histograms are this process's own.
+    """
+    return PlainTextResponse(cast(Metrics, request.app.state.metrics).text(), media_type=TEXT)

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, event, text
 from search_spaces.study import TaskSpec
 from store import Store, open_store
 from store.earlier import earlier_studies
+from store.gauges import read_gauges
 from store.insights import latest_ended
 from store.proposals import recent_history
 from store.studies import get_study, own
@@ -229,3 +230,11 @@ def test_what_earlier_studies_cost_comes_by_index(full: Store) -> None:
     plan = plans_of(full, lambda: earlier_studies(full, TaskSpec(name="nothing"), "1"))
 
     assert whole_scans(plan) == []
+
+
+def test_gauges_are_counted_by_index(full: Store) -> None:
+    """A scrape reads indexes that hold what it counts, and no table of trials."""
+    plan = plans_of(full, lambda: read_gauges(full, 8.0))
+
+    assert whole_scans(plan) == []
+    assert re.search("Index Only Scan using etude_proposals_(ended|by_state)", plan)

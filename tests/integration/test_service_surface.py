@@ -17,6 +17,7 @@ from search_spaces.problems import StoreUnavailable
 from search_spaces.schedules import FAMILIES, Cosine, curve
 from service.dashboard import dashboard_application, dashboard_server
 from store import Store, open_store
+from store.coordinators import beat
 from tests.integration.service_http import serving
 
 REFERENCE = "#/components/schemas/"
@@ -45,16 +46,18 @@ def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def test_readiness_follows_the_store(api: httpx.Client, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """200 while the store answers, 503 `store_unavailable` while it does not; liveness stays."""
-    ready = api.get("/readyz").status_code
+    """503 `store_unavailable` while the store does not answer, 200 once it does; liveness stays."""
 
     def away() -> None:
         raise StoreUnavailable("the database is away")
 
-    monkeypatch.setattr(store, "ping", away)
-    gone = api.get("/readyz")
+    with monkeypatch.context() as outage:
+        outage.setattr(store, "read", away)
+        gone = api.get("/readyz")
+    beat(store, "somewhere", 0)
+    back = api.get("/readyz").status_code
 
-    assert ready == 200
+    assert back == 200
     assert (gone.status_code, gone.json()["code"], gone.headers["Retry-After"]) == (503, "store_unavailable", "1")
     assert api.get("/healthz").json() == {"status": "ok"}
 
@@ -157,7 +160,7 @@ def test_a_defect_is_an_internal_error_with_the_request_s_id(
     def broken() -> None:
         raise RuntimeError("a secret path")
 
-    monkeypatch.setattr(store, "ping", broken)
+    monkeypatch.setattr(store, "read", broken)
     response = api.get("/readyz", headers={"X-Request-Id": "mine-1"})
 
     assert (response.status_code, response.json()["code"]) == (500, "internal_error")
@@ -189,7 +192,7 @@ def test_the_openapi_document_holds_together(idle: httpx.Client) -> None:
         "/v1/studies/{name}/best/curve.csv", "/v1/work/claim", "/v1/work/renew", "/v1/work/report",
         "/v1/work/finish", "/v1/work/release", "/v1/schedules", "/v1/schedules/{kind}", "/v1/optimizers",
         "/v1/presets", "/v1/tasks", "/v1/schedules/preview", "/v1/workers", "/v1/workers/{worker}",
-        "/healthz", "/readyz",
+        "/healthz", "/readyz", "/metrics",
     }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ PROMISED = [
     "post /v1/schedules/preview",
     "get /healthz",
     "get /readyz",
+    "get /metrics",
 ]
 
 

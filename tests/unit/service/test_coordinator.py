@@ -58,6 +58,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(module, "step", step)
     monkeypatch.setattr(module, "sweep_expired", lambda *_: 0)
     monkeypatch.setattr(module, "disown", lambda *_: taken.append("disowned"))
+    monkeypatch.setattr(module, "beat", lambda *_: None)
+    monkeypatch.setattr(module, "say_goodbye", lambda *_: None)
     monkeypatch.setattr(module, "own", lambda *_: [live("broken"), live("refused"), live("sound")])
     return taken
 
@@ -68,6 +70,51 @@ def test_a_broken_study_holds_up_no_other(steps: list[str]) -> None:
 
     assert steps == ["broken", "refused", "sound"]
     assert changed is True
+
+
+def test_signs_of_life_tell_how_many_studies_fail(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those whose latest step was refused or failed; one that is not owned any more is not counted."""
+    told: list[int] = []
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(module, "beat", lambda _store, _name, failing: told.append(failing))
+    coordinator = Coordinator(NO_STORE)
+
+    coordinator.round()
+    monkeypatch.setattr(module, "own", lambda *_: [live("refused"), live("sound")])
+    coordinator.round()
+
+    assert told == [2, 1]
+
+
+def test_studies_are_given_up_at_once_while_a_step_is_under_way(
+    steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator that is to stop does not keep its studies until a long draw is over."""
+    drawing, drawn, given_up, stop = (threading.Event() for _ in range(4))
+
+    def step(_store: Store, _study: LiveStudy) -> bool:
+        drawing.set()
+        return drawn.wait(30)
+
+    monkeypatch.setattr(module, "step", step)
+    monkeypatch.setattr(module, "disown", lambda *_: given_up.set())
+    coordinator = Coordinator(NO_STORE)
+    threads = [
+        threading.Thread(target=coordinator.work, args=(stop,)),
+        threading.Thread(target=coordinator.give_up_on, args=(stop,)),
+    ]
+    for thread in threads:
+        thread.start()
+
+    assert drawing.wait(30)
+    stop.set()
+    early = given_up.wait(30)
+    drawn.set()
+    for thread in threads:
+        thread.join(30)
+
+    assert early
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_an_outage_is_waited_through(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

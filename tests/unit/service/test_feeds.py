@@ -37,7 +37,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     look = Looker.look
 
     def counted(self: Looker) -> Any:
-        seen.append(self._name)
+        seen.append(self.name)
         return look(self)
 
     monkeypatch.setattr(Looker, "look", counted)

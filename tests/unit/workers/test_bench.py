@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from search_spaces.log import bind
 from search_spaces.problems import InvalidSpec
 from search_spaces.work import ClaimedTask, ClaimedTrial, TaskVersion
 from tests.engines import Clock, Counting, chosen
 from tests.small_task import CANDIDATE, SmallTask
 from workers.bench import MOST_WARM, Bench, Station
 from workers.engine import Attempt
-from workers.log import bind
 
 OFFERED = [TaskVersion(name=name, version="1") for name in ("one", "two", "three")]
 

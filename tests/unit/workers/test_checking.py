@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from etude.own_tasks import load_task
 from etude.task import Split, Task
+from search_spaces.log import bind
 from search_spaces.problems import InvalidSpec, NotFound
 from tests.small_task import SmallTask, drawn
 from workers.checking import Finding, findings, main
-from workers.log import bind
 from workers.offered import offered
 from workers.tasks import TASKS
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from search_spaces.log import bind
 from workers.crew import Crew, command_for, devices_of, stop_with_parent
 from workers.launchers import kept
-from workers.log import bind
 from workers.timing import Stop
 
 LIVES = """

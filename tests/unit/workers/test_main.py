@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -71,7 +72,7 @@ def test_a_worker_drains_its_store(store: Store) -> None:
 
     assert process.returncode == 0, log
     assert only_trial(store).state == "complete"
-    assert [line.split("event=")[1].split()[0] for line in log.splitlines()] == [
+    assert [json.loads(line)["event"] for line in log.splitlines()] == [
         "started", "claimed", "opened", "complete", "stopped"
     ]  # fmt: skip
 
@@ -84,13 +85,13 @@ def test_a_signal_gives_the_trial_back(store: Store, number: signal.Signals) -> 
     with worker(store.url, "--pack", "1") as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "event=opened" in line:
+            if json.loads(line)["event"] == "opened":
                 break
         process.send_signal(number)
         _, log = process.communicate(timeout=60)
 
     assert process.returncode == 0, log
-    assert "event=released" in log
+    assert "released" in {json.loads(line)["event"] for line in log.splitlines()}
     assert only_trial(store).state == "proposed"
 
 
@@ -106,7 +107,7 @@ def test_a_worker_packs_what_it_measures(store: Store) -> None:
     assert only_trial(store).state == "complete"
     assert offered.reason not in (None, "not measured yet")
     assert "failed" not in str(offered.reason)
-    assert f"size={offered.size} " in log
+    assert f'"size": {offered.size}, ' in log
 
 
 @pytest.mark.parametrize("flags", [("--pack", "0"), ("--pack", "many"), ("--devices", "cuda:99"), ("--devices", "tpu")])

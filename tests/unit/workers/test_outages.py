@@ -78,7 +78,7 @@ def test_an_outage_is_two_lines_of_log(store: Store, wire: Wire, caplog: pytest.
         work(wire)
 
     events = [record.getMessage().split()[0] for record in caplog.records]
-    assert events == ["event=started", "event=store_unavailable", "event=store_is_back", "event=stopped"]
+    assert events == ["started", "store_unavailable", "store_is_back", "stopped"]
 
 
 def test_a_stopping_worker_does_not_wait_for_ever(store: Store, wire: Wire) -> None:
