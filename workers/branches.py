@@ -18,13 +18,13 @@ import torch
 
 from etude.task import Task
 from etude.torch import build
+from search_spaces.log import bind
 from search_spaces.optimizers import SGD
 from search_spaces.schedules import Knots, fits, rise_steps
 from search_spaces.work import ClaimedTrial
 
 from .engine import Attempt, Engine, Evaluation, Interrupted, TrainingState
 from .failures import DIVERGED
-from .log import bind
 from .stops import regular_evaluations
 
 log = bind(__name__)
