@@ -277,4 +277,4 @@ def _plain(state: TrainingState) -> TrainingState:
 def _say_none(trial: Attempt, branch: Branch) -> None:
     reason = branch.attempt.reason or "its state was of no use"
     claimed = trial.claimed
-    log.warning("branch_without_value", study=claimed.study, number=claimed.number, rung=branch.rung, reason=reason)
+    log.warning("branch_without_value", study=claimed.study, trial=claimed.number, rung=branch.rung, reason=reason)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from search_spaces.log import Log
 from search_spaces.problems import StoreUnavailable
 
 from .launchers.kept import LOOK_SECONDS, Kept, end_all
 from .launchers.launcher import Launcher
-from .log import Log
 from .timing import Stop
 
 SCALE_SECONDS = 2.0

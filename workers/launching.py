@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from search_spaces.log import Log
 from search_spaces.problems import InvalidSpec
 
 from .crew import gpus_here
@@ -14,7 +15,6 @@ from .fleet import IDLE_SECONDS, Fleet, Size
 from .launchers.actors import RayLauncher
 from .launchers.launcher import Launcher
 from .launchers.local import LocalLauncher
-from .log import Log
 from .settings import WorkerSettings
 from .timing import Stop
 

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search_spaces.log import Log
 from search_spaces.problems import InvalidSpec, StoreUnavailable
 
-from ..log import Log
 from .host import Host, worker_command
 from .launcher import GONE
 

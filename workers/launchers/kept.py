@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..log import Log
+from search_spaces.log import Log
+
 from ..timing import Backoff, Stop
 from .launcher import Launched
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from search_spaces.log import bind
 from search_spaces.problems import InvalidSpec, StoreUnavailable
 from tests.machine import until
 from workers import fleet as fleet_module
@@ -15,7 +16,6 @@ from workers.fleet import Fleet, Size
 from workers.launchers import kept
 from workers.launchers.launcher import GONE
 from workers.launchers.local import LocalLauncher
-from workers.log import bind
 from workers.timing import Stop
 
 
