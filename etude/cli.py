@@ -66,6 +66,7 @@ Settings from the environment:
   ETUDE_TOKEN_FILE          a file with the token that only you can read (~/.config/etude/token)
   ETUDE_DATA_DIR            where `up` keeps its store and logs (./var)
   ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
+  ETUDE_DATABASE_PASSWORD_FILE    a file with its password, which the URL then does not name
   ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)
   ETUDE_ADMIN_TOKEN         an admin token of your own choice for the service of `up`, or its file: ..._TOKEN_FILE
   ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
@@ -73,6 +74,7 @@ Settings from the environment:
   ETUDE_WEBHOOK_NETWORKS    networks beyond the public internet in which those may be, 10.0.0.0/8 (none)
   ETUDE_CHECKPOINTS         where workers save trainings, a path or an fsspec URL (checkpoints in ETUDE_DATA_DIR)
   ETUDE_CHECKPOINT_SECONDS  training between two of a trial's (5; 0: saved at every rung)
+  ETUDE_PULSE_FILE          whose time a worker, a coordinator or a clock sets while it goes on, for a probe (none)
 """
 
 
