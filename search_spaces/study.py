@@ -104,7 +104,8 @@ class PrunerSpec(Model):
     """halving: the share that passes each rung."""
     fidelity: Fidelity = "truncated"
     """What is compared at a rung (docs/search.md): the raw metric at that step; the best of it and of averaged weights;
-    that of a branch with a cooldown; that of a whole training whose schedule ends at that step."""
+    that of a branch with a cooldown; that of a whole training whose schedule ends at that step; the raw metric among
+    trials at the same phase of their schedules."""
     cooldown: Fraction = 0.05
     """`fidelity: cooldown`: length of the branch on which the LR falls to zero behind each rung, in horizons."""
     run_on: Annotated[float, Field(ge=0, le=1)] = 0.05

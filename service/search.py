@@ -8,7 +8,7 @@ from itertools import islice
 
 from search_spaces.candidate import Candidate
 from search_spaces.points import HORIZON_FRACTION
-from search_spaces.schedules import fits, rise_steps
+from search_spaces.schedules import area_left, fits, rise_steps
 from search_spaces.space import Space
 from search_spaces.steps import whole_steps
 from search_spaces.study import ResolvedStudy, StudySpec
@@ -185,6 +185,7 @@ def _of_try(search: Search, seq: int, wanted: Try) -> NewProposal:
         seed=search.spec.seed,
         prunable=False,
         exempt_steps=_exempt_steps(search, wanted.candidate),
+        phases=_phases(search, wanted.candidate),
     )
 
 
@@ -205,6 +206,7 @@ def _of_point(search: Search, seq: int, point: Point, seen: str, origin: str = S
         seed=search.spec.seed,
         prunable=search.spec.pruner.kind != "none",
         exempt_steps=_exempt_steps(search, point.candidate),
+        phases=_phases(search, point.candidate),
         run_on=derived_share(search.spec.seed, "run_on", seq) < search.spec.pruner.run_on,
         seen=seen,
         horizon_steps=_own_horizon(search, point),
@@ -226,6 +228,14 @@ def _own_horizon(search: Search, point: Point) -> int | None:
     """Return the steps of a training whose horizon is searched too; None where every one has the study's."""
     fraction = point.params.get(HORIZON_FRACTION)
     return whole_steps(float(fraction), search.resolved.horizon_steps) if isinstance(fraction, float) else None
+
+
+def _phases(search: Search, candidate: Candidate) -> list[float] | None:
+    """Return how far a candidate's schedule has come at each rung, where trials of one phase are compared."""
+    resolved = search.resolved
+    if search.spec.pruner.fidelity != "phase":
+        return None
+    return [area_left(candidate.schedule, rung, resolved.horizon_steps) for rung in resolved.rungs]
 
 
 def _as_spans(past: Sequence[Past]) -> str:

@@ -10,7 +10,7 @@ from search_spaces.work import Held, ItemAnswer
 from .sql import Dialect
 
 HELD_COLUMNS = """p.id, p.trial_id, p.study_id, p.state, p.lease, p.purpose, p.rungs, p.settled_rung,
-    p.stale_attempts, p.exempt_steps, p.prunable, p.run_on, p.tail, p.horizon_steps, p.steps_done"""
+    p.stale_attempts, p.exempt_steps, p.prunable, p.phases, p.run_on, p.tail, p.horizon_steps, p.steps_done"""
 
 
 TARGET = ", (SELECT s.resolved -> 'target' FROM etude_studies s WHERE s.id = p.study_id) AS target"

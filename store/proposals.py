@@ -45,6 +45,8 @@ class NewProposal:
     prunable: bool = True
     exempt_steps: int = 0
     """Rungs before this step are neither decided nor counted: the schedule is still rising."""
+    phases: list[float] | None = None
+    """Where trials of one phase are compared: the share of the LR curve's area that is left at each rung."""
     run_on: bool = False
     seen: str | None = None
     horizon_steps: int | None = None
@@ -124,6 +126,7 @@ def _rows(store: Store, connection: Connection, study: Row[Any], new: Sequence[N
             "rungs": [rung for rung in study.resolved["rungs"] if rung < (row.horizon_steps or math.inf)],
             "prunable": row.prunable and row.purpose == "search",
             "exempt_steps": row.exempt_steps,
+            "phases": row.phases,
             "run_on": row.run_on,
             "seen": row.seen,
             "state": "proposed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from search_spaces.study import PrunerSpec
 from search_spaces.work import Report
@@ -28,6 +29,46 @@ def passes(value: float, others: Sequence[float], pruner: PrunerSpec, direction:
     ranked = sorted([*seen, own])
     kept = max(1, math.floor(pruner.keep * len(ranked)))
     return own <= ranked[kept - 1] and own < math.inf
+
+
+PHASE_SHARE = 1 / 3
+"""Of the values at a rung: those nearest in phase, which one of `phase` is compared with."""
+
+
+class Seen(NamedTuple):
+    """A value at a rung, and how far the schedule of its trial had come there."""
+
+    value: float
+    phase: float | None = None
+
+    @classmethod
+    def read(cls, written: str) -> Seen:
+        """Read `value` or `value:phase`, as the store's statement writes it."""
+        value, _, phase = written.partition(":")
+        return cls(float(value), float(phase) if phase else None)
+
+
+def at_phase(own: Seen, seen: Sequence[Seen], least: int) -> list[float]:
+    """Return the values, `own` among the `seen` once left out, that it is compared with.
+
+    Without a phase that is all of them; with one the nearest third in phase, and at least so many as a rung asks for.
+    """
+    others = _without(own, seen)
+    phase = own.phase
+    if phase is None:
+        return [other.value for other in others]
+    count = max(least, math.ceil(PHASE_SHARE * len(others)))
+    nearest = sorted(others, key=lambda other: math.inf if other.phase is None else abs(other.phase - phase))
+    return [other.value for other in nearest[:count]]
+
+
+def _without(own: Seen, seen: Sequence[Seen]) -> list[Seen]:
+    """Leave out one's own value, which stands last among those alike; nan is no exception."""
+    for place in range(len(seen) - 1, -1, -1):
+        value, phase = seen[place]
+        if phase == own.phase and (value == own.value or (math.isnan(value) and math.isnan(own.value))):
+            return [*seen[:place], *seen[place + 1 :]]
+    return list(seen)
 
 
 BESIDE = ("averaged", "cooldown")

@@ -20,7 +20,7 @@ from search_spaces.work import ItemAnswer, Report, ReportItem, ReportRequest, Ve
 from . import optuna_bridge
 from .engine import Store
 from .held import answer_lost, as_time, held_rows
-from .pruning import BESIDE, compared, own_reports, own_step, passes
+from .pruning import BESIDE, Seen, at_phase, compared, own_reports, own_step, passes
 from .sql import Dialect, Write, statement, together
 
 LATEST = 500
@@ -34,7 +34,7 @@ class Context:
     """What a call reads: the held trials by place in the request, and the values seen at each rung."""
 
     held: dict[int, dict[str, Any]] = field(default_factory=dict)
-    seen: dict[tuple[int, int], list[float]] = field(default_factory=dict)
+    seen: dict[tuple[int, int], list[Seen]] = field(default_factory=dict)
     """(study, rung) -> latest values."""
 
 
@@ -122,20 +122,21 @@ def _read(dialect: Dialect, connection: Connection, items: Sequence[ReportItem])
         if row.kind == "trial":
             context.held[body["place"]] = _plain(body)
         elif row.seen:
-            context.seen[body["study_id"], body["rung"]] = [float(value) for value in row.seen.split(",")]
+            context.seen[body["study_id"], body["rung"]] = [Seen.read(one) for one in row.seen.split(",")]
     return context
 
 
 def _plain(body: dict[str, Any]) -> dict[str, Any]:
     """SQLite nests JSON columns as text: parse them."""
-    parsed = {key: json.loads(body[key]) for key in ("rungs", "tail", "pruner") if isinstance(body[key], str)}
+    parsed = {key: json.loads(body[key]) for key in ("rungs", "tail", "phases", "pruner") if isinstance(body[key], str)}
     return body | parsed
 
 
 def _context_sql(dialect: Dialect) -> str:
     items = dialect.rows("items", place="int", study="text", number="int", lease="text", top="int")
     rung = "CAST(r.value AS text)" if dialect.single_statement else "r.value"
-    value = dialect.array_of_text.format(dialect.text_of.format("latest.value"))
+    phase = f"CASE WHEN latest.phase IS NULL THEN '' ELSE ':' || {dialect.text_of.format('latest.phase')} END"
+    value = dialect.array_of_text.format(f"{dialect.text_of.format('latest.value')} || {phase}")
     # MATERIALIZED: the rows are locked once, whatever reads them below.
     return f"""
         WITH items AS ({items}),
@@ -148,13 +149,14 @@ def _context_sql(dialect: Dialect) -> str:
         SELECT 'trial' AS kind, {dialect.object}('place', h.place, 'id', h.id, 'trial_id', h.trial_id,
             'study_id', h.study_id, 'state', h.state, 'purpose', h.purpose, 'rungs', h.rungs,
             'settled_rung', h.settled_rung, 'stale_attempts', h.stale_attempts, 'exempt_steps', h.exempt_steps,
-            'prunable', h.prunable, 'run_on', h.run_on, 'tail', h.tail, 'steps_done', h.steps_done, 'now', h.now,
-            'pruner', s.spec -> 'pruner', 'direction', s.resolved ->> 'direction') AS body, NULL AS seen
+            'prunable', h.prunable, 'phases', h.phases, 'run_on', h.run_on, 'tail', h.tail,
+            'steps_done', h.steps_done, 'now', h.now, 'pruner', s.spec -> 'pruner',
+            'direction', s.resolved ->> 'direction') AS body, NULL AS seen
         FROM held h JOIN etude_studies s ON s.id = h.study_id
         UNION ALL
         SELECT 'rung', {dialect.object}('study_id', w.study_id, 'rung', w.rung),
           (SELECT {value} FROM (
-             SELECT v.value FROM etude_rung_values v
+             SELECT v.value, v.phase FROM etude_rung_values v
              WHERE v.study_id = w.study_id AND v.rung = w.rung AND v.counted
              ORDER BY v.trial_id DESC LIMIT {LATEST}) latest)
         FROM wanted w"""
@@ -168,7 +170,8 @@ def _settle(context: Context, row: dict[str, Any], item: ReportItem) -> Change:
     change = Change(row=row, item=item)
     fidelity = row["pruner"].get("fidelity", "truncated")
     own = own_reports(fidelity, item.reports)
-    for rung in row["rungs"]:
+    phases = row["phases"] or [None] * len(row["rungs"])
+    for rung, phase in zip(row["rungs"], phases, strict=True):
         if rung <= row["settled_rung"]:
             continue
         reached = next((report for report in own if report.step >= rung), None)
@@ -176,9 +179,10 @@ def _settle(context: Context, row: dict[str, Any], item: ReportItem) -> Change:
             break
         counted = row["purpose"] == "search" and rung >= row["exempt_steps"]
         value = compared(fidelity, reached, item.reports, row["direction"])
-        change.settled.append({"rung": rung, "raw": reached.value, "value": value, "counted": counted})
+        settled = {"rung": rung, "raw": reached.value, "value": value, "counted": counted, "phase": phase}
+        change.settled.append(settled)
         if counted:
-            context.seen.setdefault((row["study_id"], rung), []).append(value)
+            context.seen.setdefault((row["study_id"], rung), []).append(Seen(value, phase))
     return change
 
 
@@ -190,23 +194,15 @@ def _decide(context: Context, change: Change) -> None:
     for settled in change.settled:
         if not settled["counted"]:
             continue
-        others = list(context.seen[row["study_id"], settled["rung"]])
-        _remove_own(others, settled["value"])
-        if passes(settled["value"], others, pruner, row["direction"]):
+        own = Seen(settled["value"], settled["phase"])
+        others = at_phase(own, context.seen[row["study_id"], settled["rung"]], pruner.startup_trials)
+        if passes(own.value, others, pruner, row["direction"]):
             continue
         if row["run_on"]:
             change.spared_at = settled["rung"]
         else:
             change.pruned = True
         return
-
-
-def _remove_own(values: list[float], own: float) -> None:
-    """Take one's own value out of those seen at the rung (`settle` put it there, nan or not)."""
-    for place in range(len(values) - 1, -1, -1):
-        if values[place] == own or (math.isnan(values[place]) and math.isnan(own)):
-            del values[place]
-            return
 
 
 # Writing
@@ -241,11 +237,12 @@ def _writes(store: Store, changes: Sequence[Change]) -> list[Write]:
 def _rung_write(dialect: Dialect, settled: Sequence[tuple[Change, dict[str, Any]]]) -> Write:
     rows = [row for change, rung in settled for row in _rung_rows(change, rung)]
     columns = dialect.rows(
-        "rung_rows", trial_id="int", study_id="int", rung="int", kind="text", value="float8", counted="bool"
-    )
+        "rung_rows", trial_id="int", study_id="int", rung="int", kind="text", value="float8", counted="bool",
+        phase="float8",
+    )  # fmt: skip
     sql = f"""
-        INSERT INTO etude_rung_values (trial_id, study_id, rung, kind, counted, value)
-        SELECT r.trial_id, r.study_id, r.rung, r.kind, r.counted, r.value FROM ({columns}) r
+        INSERT INTO etude_rung_values (trial_id, study_id, rung, kind, counted, value, phase)
+        SELECT r.trial_id, r.study_id, r.rung, r.kind, r.counted, r.value, r.phase FROM ({columns}) r
         WHERE true
         ON CONFLICT (trial_id, rung, kind) DO UPDATE SET value = excluded.value
         RETURNING trial_id"""
@@ -255,6 +252,7 @@ def _rung_write(dialect: Dialect, settled: Sequence[tuple[Change, dict[str, Any]
 def _rung_rows(change: Change, settled: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a rung's values: the raw one, and beside it the one that is compared where that is another kind."""
     own = {"trial_id": change.row["trial_id"], "study_id": change.row["study_id"], "rung": settled["rung"]}
+    own["phase"] = settled["phase"]
     fidelity = change.row["pruner"].get("fidelity")
     if fidelity not in BESIDE:
         return [{**own, "kind": "raw", "value": settled["raw"], "counted": settled["counted"]}]

@@ -86,6 +86,7 @@ proposals = Table(
     Column("rungs", Json, nullable=False),
     Column("prunable", Boolean, nullable=False),
     Column("exempt_steps", Integer, nullable=False, comment="rungs below: inside the schedule's own rise"),
+    Column("phases", Json, comment="of fidelity phase: the share of the LR curve's area that is left, by rung"),
     Column("run_on", Boolean, nullable=False, comment="runs to the end although it would be pruned"),
     Column("spared_at", Integer, comment="the rung at which a trial that runs on would have been pruned"),
     Column("seen", Text, comment="the proposals that the sampler saw"),
@@ -193,6 +194,7 @@ rung_values = Table(
     Column("study_id", Key, ForeignKey("etude_studies.id", ondelete="CASCADE"), nullable=False),
     Column("counted", Boolean, nullable=False, comment="compared with; false inside a schedule's own rise"),
     Column("value", Double),
+    Column("phase", Double, comment="of the trial's schedule at the rung, where trials of one phase are compared"),
     CheckConstraint("kind IN ('raw', 'averaged', 'cooldown')", name="etude_rung_values_kind"),
     Index(
         "etude_rung_values_latest",

@@ -12,7 +12,7 @@ from pydantic import Field
 from .base import Schedule, Shortfall
 from .constant import Constant
 from .cosine import Cosine
-from .curve import check_horizon, curve, factors, fits, rise_steps, warmup_steps
+from .curve import area_left, check_horizon, curve, factors, fits, rise_steps, warmup_steps
 from .cyclic import Cyclic
 from .exponential import Exponential
 from .expression import FormulaSchedule
@@ -71,5 +71,5 @@ __all__ = [
     "FAMILIES", "AnySchedule", "Constant", "Cosine", "Cyclic", "Exponential", "FormulaSchedule", "InverseSqrt",
     "InverseTime", "Knots", "Linear", "Multistep", "NaturalExponential", "Noam", "OneCycle", "Piecewise", "Plateau",
     "PlateauRule", "Polynomial", "Power", "Rex", "Schedule", "Script", "Shortfall", "Step", "Tanh", "TwoPoint", "Wsd",
-    "check_horizon", "curve", "factors", "fits", "plateau_factors", "rise_steps", "warmup_steps",
+    "area_left", "check_horizon", "curve", "factors", "fits", "plateau_factors", "rise_steps", "warmup_steps",
 ]  # fmt: skip

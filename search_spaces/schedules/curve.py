@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problems import HorizonTooShort
+from ..problems import HorizonTooShort, Unsupported
 from .base import Floats, Schedule, Shortfall, Steps
 
+AREA_POINTS = 1000
+"""At which the area under a long curve is read."""
 MOST_STEPS = 2**40
 """Beyond this no horizon is looked for that a spec would fit."""
 
@@ -47,6 +49,26 @@ def check_horizon(schedule: Schedule, horizon: int) -> None:
     _check_fit(schedule, horizon)
     if schedule.along_the_curve:
         curve(schedule, horizon)
+
+
+def area_left(schedule: Schedule, step: int, horizon: int) -> float:
+    """Return the share of the area under the LR curve that lies ahead after `step` updates: 1 at the start, 0 at T.
+
+    A schedule whose curve is not known before (`plateau`, `script`) counts as constant. A long curve is read at a
+    thousand steps.
+
+    >>> from .linear import Linear
+    >>> round(area_left(Linear(), 50, 100), 2)
+    0.25
+    """
+    steps = np.arange(horizon) if horizon <= AREA_POINTS else np.linspace(0, horizon - 1, AREA_POINTS).round()
+    whole = steps.astype(np.int64)
+    try:
+        values = factors(schedule, whole, horizon)
+    except Unsupported:
+        values = np.ones(whole.shape)
+    total = float(values.sum())
+    return float(values[whole >= step].sum()) / total if total else 1 - step / horizon
 
 
 def fits(schedule: Schedule, horizon: int) -> bool:

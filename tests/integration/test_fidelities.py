@@ -199,3 +199,35 @@ def test_extra_updates_are_counted_by_every_verb(store: Store, verbs: Any) -> No
     finish(verbs, claim(verbs)[0], extra_steps=4)
 
     assert get_trial(store, "mine", 0).extra_steps == 12
+
+
+def test_a_trial_is_compared_at_its_phase(store: Store, verbs: Any) -> None:
+    """Of two that look alike, worst among those of their own phase and best of the other's, one goes and one stays."""
+    run_study(store, pruner={"fidelity": "phase", "keep": 0.5, "startup_trials": 3}, budget={"trials": 14})
+    for first, left in ((0, 0.9), (6, 0.2)):
+        add_proposals(store, count=6, first=first, phases=[left] * 4)
+    add_proposals(store, count=1, first=12, phases=[0.9] * 4)
+    add_proposals(store, count=1, first=13, phases=[0.2] * 4)
+    trials = claim(verbs, count=14)
+    values = [2.0 + place / 10 for place in range(6)] + [1.0 - place / 10 for place in range(6)] + [1.5, 1.5]
+
+    answers = report(verbs, *(report_item(trial, (10, value)) for trial, value in zip(trials, values, strict=True)))
+
+    assert [answer.directive for answer in answers][12:] == ["continue", "prune"]
+
+
+def test_phases_are_compared_with_those_of_earlier_reports(store: Store, verbs: Any) -> None:
+    """What was seen at a rung is stored with its phase, nan and all."""
+    run_study(store, pruner={"fidelity": "phase", "keep": 0.5, "startup_trials": 3}, budget={"trials": 14})
+    add_proposals(store, count=6, phases=[0.1 + 0.2] * 4)
+    add_proposals(store, count=6, first=6, phases=[0.9] * 4)
+    trials = claim(verbs, count=12)
+    values = [float("nan"), *map(float, range(1, 11))]
+    report(verbs, *(report_item(trial, (10, value)) for trial, value in zip(trials, values, strict=False)))
+
+    answer = report(verbs, report_item(trials[11], (10, 6.5)))[0]
+
+    with store.read() as connection:
+        phases = connection.execute(select(rung_values.c.phase)).scalars().all()
+    assert set(phases) == {0.1 + 0.2, 0.9}
+    assert answer.directive == "continue"

@@ -14,7 +14,9 @@ from search_spaces.schedules import (
     Linear,
     Noam,
     OneCycle,
+    Plateau,
     TwoPoint,
+    area_left,
     check_horizon,
     curve,
     rise_steps,
@@ -182,3 +184,15 @@ def test_the_rise_counts_what_the_body_does_itself(schedule: Cosine, steps: int)
     The cycles of `cyclic` are no warm-up: it rises again and again.
     """
     assert rise_steps(schedule, 100) == steps
+
+
+@pytest.mark.parametrize("horizon", [100, 50_000])
+def test_the_area_that_is_left_is_the_curves(horizon: int) -> None:
+    """1 at the start, 0 at the end; of a line down a quarter at half time, of a constant the half."""
+    half = horizon // 2
+
+    left = [area_left(schedule, half, horizon) for schedule in (Linear(end_factor=0), Constant(), Plateau())]
+
+    assert left == pytest.approx([0.25, 0.5, 0.5], abs=0.01)
+    assert area_left(Cosine(), 0, horizon) == 1
+    assert area_left(Cosine(), horizon, horizon) == 0

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from search_spaces.baselines import BASELINES
-from search_spaces.schedules import rise_steps
+from search_spaces.schedules import area_left, rise_steps
 from service.opponents import Opponents, edge_tries, first_tries, opponents_of, tuned_candidate, tuning_tries
 from service.search import Search, next_proposals
 from store.proposals import NewProposal, Past
@@ -115,6 +115,16 @@ def test_where_rungs_are_whole_schedules_none_is_inside_a_rise(peak: float, exem
     proposals = next_proposals(replace(search, opponents=Opponents([], [], None, False)), [], 3)
 
     assert [one.exempt_steps for one in proposals] == [exempt] * 3
+
+
+def test_where_phases_are_compared_each_trial_has_its_own() -> None:
+    """The share of its LR curve's area that is left at each rung; else none."""
+    search = search_for(budget={"trials": 40}, pruner={"fidelity": "phase", "rungs": [0.5]})
+
+    proposals = run(search, {})
+
+    assert [one.phases for one in proposals] == [[area_left(one.candidate.schedule, 50, 100)] for one in proposals]
+    assert all(one.phases is None for one in next_proposals(search_for(), [], 3))
 
 
 def test_a_trial_is_exempt_while_its_schedule_rises() -> None:

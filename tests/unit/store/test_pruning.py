@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.study import PrunerSpec
-from store.pruning import passes
+from store.pruning import Seen, at_phase, passes
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=60)
 
@@ -65,3 +67,37 @@ def test_few_values_decide_nothing(kind: str) -> None:
 def test_none_prunes_nothing() -> None:
     """Without a pruner the worst value goes on."""
     assert passes(9.0, [1.0] * 50, PrunerSpec(kind="none"), "minimize")
+
+
+def test_without_a_phase_all_others_are_compared_with() -> None:
+    """One's own value is left out once, the last of those alike, nan as any other."""
+    seen = [Seen(1.0), Seen(2.0), Seen(1.0), Seen(math.nan)]
+
+    assert at_phase(Seen(1.0), seen, 5)[:2] == [1.0, 2.0]
+    assert at_phase(Seen(math.nan), seen, 5) == [1.0, 2.0, 1.0]
+
+
+def test_with_a_phase_the_nearest_third_is_compared_with() -> None:
+    """Of twelve others the four whose schedules have come about as far; one without a phase is the farthest."""
+    others = [Seen(float(place), place / 12) for place in range(11)] + [Seen(99.0)]
+    own = Seen(-1.0, 0.47)
+
+    assert sorted(at_phase(own, [*others, own], 2)) == [4.0, 5.0, 6.0, 7.0]
+
+
+def test_a_phase_is_compared_with_as_many_as_a_rung_asks_for() -> None:
+    """A third of few values would let anything pass: the rung's own least holds."""
+    others = [Seen(float(place), place / 12) for place in range(6)]
+
+    assert len(at_phase(Seen(9.0, 0.0), others, 5)) == 5
+
+
+@pytest.mark.parametrize("written", ["0.25", "0.25:0.5", "nan:1", "-inf"])
+def test_what_was_seen_is_read_as_it_is_written(written: str) -> None:
+    """A value alone, or with its phase."""
+    value, _, phase = written.partition(":")
+
+    found = Seen.read(written)
+
+    assert str(found.value) == str(float(value))
+    assert found.phase == (float(phase) if phase else None)
