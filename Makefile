@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Two stamps: what the parts need, and what the tests and checks need on top of it.
 PARTS := .venv/.parts
 INSTALLED := .venv/.installed
+# Files of properties that hold of drawn examples.
+PROPERTIES := $(addprefix tests/unit/, $(addsuffix .py, search_spaces/test_properties search_spaces/test_export \
+  search_spaces/test_plateau service/test_paired store/test_pruning))
 # The tests of pages look at them in the system's Chromium.
 BROWSER := .venv/.browser
 # Every process would compile our sources anew, and tests start hundreds of them: compiled code is kept.
@@ -49,6 +52,7 @@ test: $(INSTALLED) $(BROWSER)  ## run the tests (under 8 minutes)
 soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (installs Ray; under 40 minutes)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest tests/soak
+	$(BIN)/python -m pytest --hypothesis-profile many $(PROPERTIES)
 
 bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
 	$(BIN)/python -m benchmarks.coordination

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import special  # not scipy.stats: it takes half a second, which every start would pay
 
 from search_spaces.insight import FamilyTally, LrBin, LrSensitivity, RungPruned
 from search_spaces.results import Arm
@@ -16,6 +15,7 @@ from store.insights import EndedTrial
 
 from .importance import PARTS, Trials, family_of
 from .noise import SeedNoise
+from .paired import quantile
 
 BINS_A_DECADE = 2
 CONFIDENCE = 0.95
@@ -56,7 +56,7 @@ def _best(own: Trials, confirmed: Sequence[Arm], noise: SeedNoise | None, direct
 def _one_training(value: float, noise: SeedNoise | None) -> tuple[float, float] | None:
     if noise is None:
         return None
-    half = float(special.stdtrit(noise.degrees, 0.5 + CONFIDENCE / 2)) * noise.deviation
+    half = quantile(noise.degrees, (1 - CONFIDENCE) / 2) * noise.deviation
     return value - half, value + half
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # not scipy.stats: it takes half a second, which every start would pay
 
 from search_spaces.results import Arm
 from search_spaces.study import Direction
@@ -105,11 +104,15 @@ def mean_and_error(gains: Floats) -> tuple[float, float]:
 
 def quantile(freedom: int, tail: float) -> float:
     """Return the t that Student's distribution of `freedom` degrees exceeds with the chance `tail`."""
+    from scipy import special  # with the first verdict: every start would pay a quarter of a second
+
     return float(special.stdtrit(freedom, 1 - tail))
 
 
 def upper_tail(t: float, freedom: int) -> float:
     """Return the chance that Student's distribution of `freedom` degrees exceeds t."""
+    from scipy import special
+
     return float(special.stdtr(freedom, -t))
 
 

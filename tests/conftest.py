@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from store import Store, open_store
 from tests.postgres import Postgres, memory
@@ -17,6 +18,11 @@ from tests.postgres import Postgres, memory
 # Before torch is imported, here and in the processes of tests: several threads wait for one another at each of many
 # small operations, for ever so long where other processes want the cores too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What holds of every schedule is tried on few examples of each kind, and by `make soak` on more.
+settings.register_profile("few", max_examples=10)
+settings.register_profile("many", max_examples=100)
+settings.load_profile("few")
 
 _numbers = itertools.count()
 

@@ -73,8 +73,8 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_a_study_is_steered_while_workers_are_at_it(place: Place) -> None:
     """Paused, resumed, extended, stopped and deleted: each takes effect at once, and no worker is lost over it."""
-    submit_simulated(place.store, "steered", 8, pruner=UNPRUNED)
-    wait_until(lambda: place.counts("steered")[1] >= 2, 60)
+    submit_simulated(place.store, "steered", 5, pruner=UNPRUNED)
+    wait_until(lambda: place.counts("steered")[1] >= 1, 60)
 
     place.change("steered", state="paused")
     wait_until(lambda: place.counts("steered")[0] == 0, 30)
@@ -85,11 +85,11 @@ def test_a_study_is_steered_while_workers_are_at_it(place: Place) -> None:
 
     place.change("steered", state="running")
     place.finish("steered")
-    assert_exact(place.store, "steered", 8)
+    assert_exact(place.store, "steered", 5)
 
-    assert place.change("steered", budget={"trials": 11}).state == "running"
+    assert place.change("steered", budget={"trials": 7}).state == "running"
     place.finish("steered")
-    assert_exact(place.store, "steered", 11)
+    assert_exact(place.store, "steered", 7)
 
     submit_simulated(place.store, "endless", 1000, pruner=UNPRUNED)
     wait_until(lambda: place.counts("endless")[0], 60)
@@ -106,7 +106,7 @@ def test_a_study_is_steered_while_workers_are_at_it(place: Place) -> None:
 def test_a_study_that_stock_optuna_deletes_while_workers_are_at_it(place: Place) -> None:
     """It fails with the reason, its trials are lost to the workers, and they go on with the next study."""
     submit_simulated(place.store, "removed", 1000, pruner=UNPRUNED)
-    submit_simulated(place.store, "kept", 6, pruner=UNPRUNED)
+    submit_simulated(place.store, "kept", 3, pruner=UNPRUNED)
     wait_until(lambda: place.counts("removed")[0], 60)
 
     with stock_storage(place.store.url) as storage:
@@ -118,7 +118,7 @@ def test_a_study_that_stock_optuna_deletes_while_workers_are_at_it(place: Place)
     removed = get_study(place.store, "removed")
     assert (removed.state, removed.reason) == ("failed", "removed outside Étude")
     assert (removed.counts.leased, removed.counts.proposed) == (0, 0)
-    assert_exact(place.store, "kept", 6)
+    assert_exact(place.store, "kept", 3)
     assert place.made.died() == []
     with stock_storage(place.store.url) as storage:
         assert optuna.load_study(study_name="stranger", storage=storage).trials == []

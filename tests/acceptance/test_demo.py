@@ -1,4 +1,4 @@
-"""`etude demo`, as `make demo` calls it: its forty trials, without a terminal."""
+"""`etude demo` with a small budget, without a terminal; tests/soak has its forty trials."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from search_spaces.results import Answer
 from tests.machine import ROOT, free_settings
 
 PROMISED_SECONDS = 180
+TRIALS = 12
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Com
     settings = free_settings(tmp_path_factory.mktemp("demo"))
     begun = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "etude", "demo"],
+        [sys.executable, "-m", "etude", "demo", "--trials", str(TRIALS), "--workers", "1"],
         cwd=ROOT,
         env=settings.environment(os.environ),
         capture_output=True,
@@ -52,9 +53,9 @@ def test_progress_shows_both_phases(demo: tuple[Path, subprocess.CompletedProces
     """Without a terminal the progress is plain lines: counts, best search score, phases."""
     progress = demo[1].stderr
 
-    assert re.search(r"^search \d+/40: \d+ complete, \d+ pruned, \d+ running", progress, re.MULTILINE)
+    assert re.search(rf"^search \d+/{TRIALS}: \d+ complete, \d+ pruned, \d+ running", progress, re.MULTILINE)
     assert re.search(r"^confirmation \d+/15: \d+ complete, \d+ running", progress, re.MULTILINE)
-    assert re.search(r"^done 40/40: .*best search score validation_loss 0\.\d+$", progress, re.MULTILINE)
+    assert re.search(rf"^done {TRIALS}/{TRIALS}: .*best search score validation_loss 0\.\d+$", progress, re.MULTILINE)
 
 
 def test_the_closing_page_holds_everything_that_is_promised(
@@ -80,11 +81,11 @@ def test_the_closing_page_holds_everything_that_is_promised(
 
 
 def test_the_demo_leaves_its_rows_and_no_process(demo: tuple[Path, subprocess.CompletedProcess[str], float]) -> None:
-    """Stock Optuna opens the store afterwards and finds the forty trials; the ports are free again."""
+    """Stock Optuna opens the store afterwards and finds the trials; the ports are free again."""
     place, done, _ = demo
     study = optuna.load_study(study_name="demo", storage=f"sqlite:///{place / 'etude.db'}")
     ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)/", done.stdout)]
 
-    assert len(study.trials) == 40
+    assert len(study.trials) == TRIALS
     assert {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED", "FAIL"}
     assert all(is_free("127.0.0.1", port) for port in ports)

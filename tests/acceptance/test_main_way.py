@@ -37,10 +37,14 @@ def add_foreign_trial(machine: Machine, name: str) -> None:
 
 
 def test_forty_trials_are_forty_in_our_api_and_in_stock_optuna(tmp_path: Path) -> None:
-    """Two workers and a foreign trial in between: exactly 40 of ours, the same rows and best value in both."""
+    """Two workers and a foreign trial in between: exactly 40 of ours, the same rows and best value in both.
+
+    One packs, and has the store. The other has ETUDE_URL: it needs no database, and the one it would find is not there.
+    """
     with started(tmp_path) as machine:
-        machine.worker("first", pack="auto")
-        machine.worker("second", pack="auto")
+        nowhere = f"sqlite:///{tmp_path / 'no' / 'such' / 'directory' / 'store.db'}"
+        machine.worker("packing", pack="auto")
+        machine.worker("remote", ETUDE_URL=machine.settings.url, ETUDE_DATABASE_URL=nowhere)
         study = machine.client.submit(
             name="forty", task="digits-noisy", trials=40, horizon={"epochs": 6}, confirmation={"seeds": 2}
         )
@@ -56,26 +60,9 @@ def test_forty_trials_are_forty_in_our_api_and_in_stock_optuna(tmp_path: Path) -
     assert (view.counts.proposed, view.counts.leased, view.counts.stopped, view.counts.foreign) == (0, 0, 0, 1)
     own = {number: trial for number, trial in ours.items() if trial.origin != "foreign"}
     assert len(own) == 40
-    assert {trial.worker for trial in own.values()} == {"first", "second"}
+    assert {trial.worker for trial in own.values()} == {"packing", "remote"}
     assert sorted(ours) == [trial.number for trial in theirs.trials] == list(range(41))
     for number, trial in own.items():
         assert_same_row(trial, theirs.trials[number])
     assert view.best is not None
     assert (view.best.trial, view.best.value) == (theirs.best_trial.number, theirs.best_value)
-
-
-def test_workers_over_http_finish_a_study(tmp_path: Path) -> None:
-    """A worker with ETUDE_URL alone needs no database: the one it would find is not there."""
-    with started(tmp_path) as machine:
-        nowhere = f"sqlite:///{tmp_path / 'no' / 'such' / 'directory' / 'store.db'}"
-        machine.worker("remote", ETUDE_URL=machine.settings.url, ETUDE_DATABASE_URL=nowhere)
-        study = machine.client.submit(
-            name="remote", task="digits-noisy", trials=10, horizon={"epochs": 5}, confirmation={"seeds": 2}
-        )
-        answer = study.wait(progress=False, timeout=120)
-        counts = study.view().counts
-        workers = {trial.worker for trial in study.trials()}
-
-    assert answer.status == "final"
-    assert counts.complete + counts.pruned + counts.failed == 10
-    assert workers == {"remote"}

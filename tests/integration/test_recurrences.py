@@ -61,16 +61,19 @@ def test_a_due_time_has_its_study_and_the_night_its_end(store: Store, clock: Clo
     assert get(store, "nightly").next_due_at == datetime(2030, 3, 29, 1, 30, tzinfo=UTC)
 
 
-def test_two_clocks_and_a_fortnight_with_a_clock_change(store: Store, now: FakeTime) -> None:
-    """One dies in the middle of a claim; each due time of fourteen nights has exactly one study, whose end is known."""
+def test_two_clocks_and_five_nights_with_a_clock_change(store: Store, now: FakeTime) -> None:
+    """One dies in the middle of a claim; each due time of five nights has exactly one study, whose end is known.
+
+    tests/soak has a fortnight, by processes.
+    """
     worker = simulated(store)
     other = open_store(store.url, upgrade=False)
     recur(store, now, keep=100, template=TEMPLATE | {"budget": {"trials": 2}}, warm_nights=0)
     clocks = [Clock(store, now), Clock(other, now)]
     with ThreadPoolExecutor(2) as pool:
-        for day in range(14):
+        for day in range(5):
             now.at = moment_of(NOON) + day * 86_400 + 14.6 * 3600
-            if day == 7:
+            if day == 2:
                 _die_in_the_claim(other, now)
             list(pool.map(lambda clock: clock.round(), clocks))
             train_all(store, worker, clocks[day % 2])
@@ -83,9 +86,8 @@ def test_two_clocks_and_a_fortnight_with_a_clock_change(store: Store, now: FakeT
 
 
 def _due_days() -> list[str]:
-    """28 March to 10 April at 02:30 in Berlin; on the 31st the clock goes from 02:00 to 03:00, at 01:00 UTC."""
-    before = ["0328t0130", "0329t0130", "0330t0130", "0331t0100"]
-    return [*before, *[f"{day:04d}t0030" for day in range(401, 411)]]
+    """28 March to 1 April at 02:30 in Berlin; on the 31st the clock goes from 02:00 to 03:00, at 01:00 UTC."""
+    return ["0328t0130", "0329t0130", "0330t0130", "0331t0100", "0401t0030"]
 
 
 class _DiedError(BaseException):

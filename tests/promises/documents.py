@@ -10,6 +10,7 @@ from pathlib import Path
 from etude.settings import PartsSettings
 from tests.machine import ROOT
 
+FEW_TRIALS, FEW_SEEDS = 4, 2
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -45,3 +46,9 @@ def in_place(text: str, settings: PartsSettings, dashboard_port: int) -> str:
     for usual, ours in table.items():
         text = text.replace(usual, ours)
     return text
+
+
+def with_small_budgets(text: str) -> str:
+    """Let studies have the least budgets with which the text says the same; tests/soak runs it with its own."""
+    text = re.sub(r"(--trials |trials=|\{\"trials\": )\d+", rf"\g<1>{FEW_TRIALS}", text)
+    return re.sub(r"(--seeds |\{\"seeds\": )\d+", rf"\g<1>{FEW_SEEDS}", text)

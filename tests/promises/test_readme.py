@@ -16,7 +16,7 @@ import pytest
 
 from etude.ports import free_port
 from tests.machine import ROOT, Machine, started, until
-from tests.promises.documents import Block, blocks, in_place
+from tests.promises.documents import Block, blocks, in_place, with_small_budgets
 
 DOCUMENTS = ("README.md", "docs/quickstart.md", "CONTRIBUTING.md", "docs/design.md")
 ALL = [block for document in DOCUMENTS for block in blocks(document)]
@@ -28,10 +28,9 @@ CALLS = [pair for pair in COMMANDS if pair not in SERVERS and pair not in MAKE]
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """What `make up` starts, without the dashboard."""
+    """What `make up` starts, without the dashboard and the second worker."""
     with started(tmp_path_factory.mktemp("readme")) as here:
         here.worker("first")
-        here.worker("second")
         here.until(lambda: any(worker.live for worker in here.client.workers()))
         yield here
 
@@ -63,7 +62,7 @@ def test_make_commands_name_targets(document: str, command: str) -> None:
 @pytest.mark.parametrize(("document", "command"), CALLS)
 def test_shell_commands_work(document: str, command: str, machine: Machine) -> None:
     """Each ends with 0, on the same machine and in the order of the document."""
-    shell = in_place(command, machine.settings, 0)
+    shell = with_small_budgets(in_place(command, machine.settings, 0))
 
     done = subprocess.run(
         ["bash", "-c", shell],
@@ -84,7 +83,7 @@ def test_shell_commands_work(document: str, command: str, machine: Machine) -> N
 def test_python_blocks_work(document: str, machine: Machine, tmp_path: Path) -> None:
     """Run as a program by somebody who is in no checkout."""
     program = tmp_path / "program.py"
-    program.write_text(python_program(document))
+    program.write_text(with_small_budgets(python_program(document)))
 
     done = subprocess.run(
         [sys.executable, "-W", "error", str(program)],

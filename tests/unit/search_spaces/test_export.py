@@ -44,7 +44,7 @@ def test_torch_gets_our_lr_in_every_form(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", DRAWABLE)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(data=st.data(), horizon=st.sampled_from([1, 2, 3, 7, 50, 333]))
 def test_torch_gets_our_lr_at_every_update(kind: str, data: st.DataObject, horizon: int) -> None:
     """Every kind, with every modifier that it takes, to 1e-9 of the initial LR."""

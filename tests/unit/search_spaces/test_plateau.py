@@ -49,7 +49,7 @@ def by_torch(spec: Plateau, values: list[float], mode: Literal["min", "max"]) ->
 def test_every_decision_is_torchs(direction: Literal["minimize", "maximize"], mode: Literal["min", "max"]) -> None:
     """Whatever the parameters and metrics, the factor after each evaluation is torch's."""
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @settings(deadline=None, derandomize=True, database=None)
     @given(specs, metrics)
     def holds(fields: dict[str, Any], values: list[float]) -> None:
         rule = plateau(fields).rule(EVALUATIONS, direction)
@@ -79,7 +79,7 @@ def keras_reference(spec: Plateau, values: list[float]) -> list[float]:
     return rates
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(deadline=None, derandomize=True, database=None)
 @given(specs, metrics)
 def test_every_decision_is_keras(fields: dict[str, Any], values: list[float]) -> None:
     """The keras flavour cuts with the patience-th bad evaluation and counts none while it cools."""

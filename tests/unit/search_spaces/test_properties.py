@@ -35,7 +35,7 @@ HIGHEST_FIRST = (
 """Kinds whose body begins at its peak, the initial LR (`linear`: at its start factor)."""
 
 horizons = st.sampled_from([1, 2, 3, 7]) | st.integers(1, 400)
-examples = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+examples = settings(deadline=None, derandomize=True, database=None)
 
 
 def fitting(schedule: Schedule, horizon: int) -> int:
