@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 from typing import Protocol
-
-from scipy import special  # not scipy.stats: it takes half a second, which every start would pay
 
 from search_spaces.insight import PruningEffect
 from search_spaces.study import Direction
@@ -86,7 +85,7 @@ def wilson(hits: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, fl
     >>> [round(end, 3) for end in wilson(1, 10)]
     [0.018, 0.404]
     """
-    z = float(special.ndtri(0.5 + confidence / 2))
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
     share, spread = hits / n, z * z / n
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
