@@ -18,7 +18,7 @@ def loaded_by(statement: str) -> set[str]:
     """Top-level packages in sys.modules after a statement in a fresh interpreter."""
     program = f"{statement}\nimport sys\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=180, check=True
     )
     return set(done.stdout.split())
 
@@ -51,7 +51,7 @@ def test_importing_prints_nothing_and_starts_nothing() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

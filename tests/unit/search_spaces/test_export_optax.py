@@ -1,13 +1,13 @@
-"""Texts for optax are executed in optax and jax, in jax's usual float32 and in float64."""
+"""Texts for optax are executed in optax and jax, in jax's usual float32 and in float64.
+
+Both are imported by the tests: every process of a run imports this file, and one of them runs it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import torch
 
@@ -23,6 +23,9 @@ UPDATES = 12
 @pytest.mark.parametrize("document", SPECS)
 def test_the_schedule_in_every_form(document: dict[str, Any]) -> None:
     """Every form of every kind with every modifier: to 1e-9 of each update's own LR in float64, else to float32."""
+    import jax
+    import jax.numpy as jnp
+
     wish = candidate(document)
     expected = expected_lr(wish, HORIZON)
     counts = jnp.arange(HORIZON)
@@ -38,6 +41,8 @@ def test_the_schedule_in_every_form(document: dict[str, Any]) -> None:
 
 def test_the_schedule_may_be_traced_and_is_held_after_the_end() -> None:
     """One count at a time, compiled, beyond the last update too."""
+    import jax
+
     wish = candidate({"kind": "cosine", "warmup": {"fraction": 0.15}})
     expected = expected_lr(wish, HORIZON)
     schedule = jax.jit(defined_by(wish, HORIZON, "optax")["schedule"])
@@ -82,6 +87,10 @@ def ours(wish: Any, start: list[float]) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("optimizer", WISHES, ids=lambda optimizer: optimizer["kind"])
 def test_the_optimizer_makes_our_updates(optimizer: dict[str, Any]) -> None:
     """Update by update, to 1e-9 in float64: its numbers have arrived, and the LR acts when ours does."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
     wish = candidate({"kind": "linear", "warmup": {"fraction": 0.3}}, optimizer=optimizer)
     start = [1.0, -2.0, 0.5]
 
@@ -104,6 +113,9 @@ def test_every_optimizer_that_is_written_is_compared() -> None:
 
 def test_groups_have_their_ratio() -> None:
     """The transforms go into optax.multi_transform by the labels of the parameters."""
+    import jax.numpy as jnp
+    import optax
+
     wish = candidate({"kind": "linear"}, optimizer={"kind": "sgd"}, lr_ratios={"backbone": 0.1})
     labels = {"backbone": "backbone", "head": "rest"}
     params = {"backbone": jnp.ones(2), "head": jnp.ones(2)}
