@@ -30,6 +30,8 @@ class Evaluation:
     """The other validation metrics, by their full names."""
     averaged: float | None = None
     """At a rung that compares by it: the decision metric of the better running average of the weights."""
+    averages: tuple[float, ...] = ()
+    """There: the decision metric of each running average."""
     cooldown: float | None = None
     """The same of a branch whose LR was brought down to zero."""
     kind: ReportKind = "raw"

@@ -167,15 +167,15 @@ class Training:
         value = metrics.pop(metric_name(self.task.metric))
         if not math.isfinite(value):
             raise Diverged
-        return Evaluation(self.step, value, metrics, self._averaged())
+        averages = self._averaged()
+        return Evaluation(self.step, value, metrics, best_of(averages, self.task.direction), averages)
 
-    def _averaged(self) -> float | None:
-        """Return the decision metric of the better average, at a rung."""
+    def _averaged(self) -> tuple[float, ...]:
+        """Return the decision metric of each average, at a rung."""
         if self._averages is None or self.step not in self._rungs:
-            return None
+            return ()
         decision = metric_name(self.task.metric)
-        found = self._averages.judged(self.step, lambda: self.measure("validation")[decision])
-        return best_of(found, self.task.direction)
+        return tuple(self._averages.judged(self.step, lambda: self.measure("validation")[decision]))
 
     def _count(self, *_: object) -> None:
         self.updates += 1

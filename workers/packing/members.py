@@ -89,7 +89,7 @@ class Member:
             raise Diverged
         if stop % cadence(task) == 0:
             self.scheduler.observe(value)
-        evaluation = Evaluation(self.step, value, further, best_of(averages, task.direction))
+        evaluation = Evaluation(self.step, value, further, best_of(averages, task.direction), tuple(averages))
         self.attempt.evaluation, self.attempt.metrics = evaluation, dict(further)
 
 
