@@ -2,8 +2,9 @@
 
 `wide` is drawn evenly from the space that a study of 64 trials searches by default. `narrow` is drawn from the same
 space with each optimizer's learning rates within four times the best of the wide pool: where a search spends its time.
-`families` are 16 fixed shapes at 8 learning rates each, with one optimizer. A pool depends on its task, its name and
-nothing else (the narrow one on what is recorded of the wide one), so a recording goes on where it was stopped.
+`families` are 16 fixed shapes at 8 learning rates each, with one optimizer. `openings` are the baselines at the
+learning rates at which a study tries them first. A pool depends on its task, its name and nothing else (the narrow one
+on what is recorded of the wide one), so a recording goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.baselines import BASELINES, EDGE_FACTORS, LR_FACTORS, default_baselines
 from search_spaces.candidate import Candidate
 from search_spaces.ranges import AnyRange, Choice, FloatRange, IntRange, Scalar
 from search_spaces.space import Space, resolve_space
@@ -92,6 +94,19 @@ def space(lrs: Mapping[str, tuple[float, float]] | None = None) -> Space:
     return resolve_space(SpaceSpec(optimizers=given), BUDGET)
 
 
+def quadratic_space() -> Space:
+    """Return the same schedules on SGD without momentum, for which the noisy quadratic is exact."""
+    none = {name: Choice(choices=[0.0]) for name in ("momentum", "weight_decay")}
+    ranges: dict[str, AnyRange] = {"lr": FloatRange(low=0.02, high=2.0), "nesterov": Choice(choices=[False]), **none}
+    return resolve_space(SpaceSpec(optimizers={"sgd": ranges}), BUDGET)
+
+
+def quadratic_families() -> list[Candidate]:
+    """Return every shape at eight learning rates down from the largest, 2."""
+    plain = {"kind": "sgd", "momentum": 0.0}
+    return family_pool(plain, [float(f"{2 * 10 ** (-k / 5):.6g}") for k in range(8)])
+
+
 def drawn(from_space: Space, count: int, seed: Sequence[int]) -> list[Candidate]:
     """Draw candidates evenly from a space."""
     generator = np.random.default_rng(list(seed))
@@ -109,6 +124,12 @@ def family_pool(optimizer: Mapping[str, Any], rates: Sequence[float]) -> list[Ca
         Candidate.model_validate({"optimizer": optimizer, "initial_lr": rate, "schedule": shape})
         for shape, rate in product(FAMILIES.values(), rates)
     ]
+
+
+def openings() -> list[Candidate]:
+    """Return the default baselines at every learning rate at which a search may try them."""
+    factors = sorted({*LR_FACTORS, *EDGE_FACTORS.values()})
+    return [BASELINES[name].with_lr(factor) for name in default_baselines(sparse=False) for factor in factors]
 
 
 def narrowed(candidates: Sequence[Candidate], finals: Sequence[float]) -> dict[str, tuple[float, float]]:

@@ -31,7 +31,7 @@ from workers.packing.pack import Pack
 from workers.packing.ways import Way
 from workers.tasks import named
 
-from .pools import GROUNDS, Ground, drawn, families, narrowed, space
+from .pools import GROUNDS, Ground, drawn, families, narrowed, openings, space
 
 RUNGS = 20
 """At every 1/20 of the horizon, its end included."""
@@ -41,6 +41,8 @@ COOLDOWN = 0.05
 """Of the horizon: a branch's length."""
 SEEDS = (0, 1)
 """The first chooses, the second judges what was chosen."""
+PARTS = (("full", 0), ("full", 1), ("rescaled", 0))
+"""Of what is recorded of a candidate, each with its seed."""
 DIRECTORY = Path("var/pruning")
 
 Row = dict[str, Any]
@@ -70,15 +72,23 @@ def rungs_of(steps: int) -> list[int]:
 class Recording:
     """One task's trainings, and the file they are written to."""
 
-    def __init__(self, ground: Ground, task: Task, file: Path) -> None:
-        self._ground, self._task, self._file = ground, task, file
-        # No evaluation but at rungs: nothing in these pools follows the metric.
-        task.evaluation_steps = ground.steps
+    def __init__(self, ground: Ground, task: Task | None, file: Path) -> None:
+        """Read what is there; without a task nothing is trained."""
+        self._ground, self._file = ground, file
+        self._own = task
+        if task is not None:
+            # No evaluation but at rungs: nothing in these pools follows the metric.
+            task.evaluation_steps = ground.steps
         self._rows: dict[tuple[str, int, int, str], Row] = {}
         if file.is_file():
             for line in file.read_text().splitlines():
                 row = json.loads(line)
                 self._rows[row["pool"], row["index"], row["seed"], row["part"]] = row
+
+    @property
+    def _task(self) -> Task:
+        assert self._own is not None
+        return self._own
 
     def candidates(self, pool: str) -> list[Candidate]:
         """Return a pool's candidates.
@@ -89,6 +99,8 @@ class Recording:
         place = list(GROUNDS).index(self._ground.task)
         if pool == "families":
             return families(self._ground)
+        if pool == "openings":
+            return openings()
         wide = drawn(space(), self._ground.wide, [place, 0])
         if pool == "wide":
             return wide
@@ -98,18 +110,22 @@ class Recording:
     def fill(self, pool: str, until: float) -> bool:
         """Train what is missing of a pool; False when the time `until` came before the end."""
         candidates = self.candidates(pool)
-        for part, seed in (("full", 0), ("full", 1), ("rescaled", 0)):
-            missing = [i for i in range(len(candidates)) if (pool, i, seed, part) not in self._rows]
-            for wave in _waves(missing, self._ground.at_once):
-                if time.monotonic() > until:
+        for wave in _waves(range(len(candidates)), self._ground.at_once):
+            for part, seed in PARTS:
+                missing = [i for i in wave if (pool, i, seed, part) not in self._rows]
+                if missing and time.monotonic() > until:
                     return False
-                began = time.process_time()
-                found = list((self._full if part == "full" else self._rescaled)([candidates[i] for i in wave], seed))
-                spent = time.process_time() - began
-                for index, what in zip(wave, found, strict=True):
-                    named_row = {"pool": pool, "index": index, "seed": seed, "part": part}
-                    self._keep(named_row | what | {"seconds": round(spent / len(wave), 4)})
+                self._train([candidates[i] for i in missing], missing, pool, part, seed)
         return True
+
+    def _train(self, candidates: Sequence[Candidate], indices: Sequence[int], pool: str, part: str, seed: int) -> None:
+        if not candidates:
+            return
+        began = time.process_time()
+        found = list((self._full if part == "full" else self._rescaled)(candidates, seed))
+        seconds = round((time.process_time() - began) / len(found), 4)
+        for index, what in zip(indices, found, strict=True):
+            self._keep({"pool": pool, "index": index, "seed": seed, "part": part, **what, "seconds": seconds})
 
     def _keep(self, row: Row) -> None:
         self._rows[row["pool"], row["index"], row["seed"], row["part"]] = row
@@ -172,7 +188,9 @@ class Recording:
         engine = Pack(self._task, self._ground.at_once, cast(Way, self._ground.way))
         trained: dict[Attempt, Trained] = {}
         for place, candidate in enumerate(candidates):
-            attempt = Attempt(_claimed(self._task, candidate, horizon, rungs, seed, "averaged" if whole else "truncated"))
+            attempt = Attempt(
+                _claimed(self._task, candidate, horizon, rungs, seed, "averaged" if whole else "truncated")
+            )
             if starts:
                 attempt.start = starts[place]
             trained[attempt] = Trained()
@@ -261,9 +279,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     text = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pruning.record", description=__doc__, formatter_class=text)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.pruning.record", description=__doc__, formatter_class=text
+    )
     parser.add_argument("task", choices=list(GROUNDS))
-    parser.add_argument("pools", nargs="+", choices=("families", "wide", "narrow"))
+    parser.add_argument("pools", nargs="+", choices=("openings", "families", "wide", "narrow"))
     parser.add_argument("--minutes", type=float, default=24 * 60, help="to begin no wave after (default: a day)")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the lines are kept")
     return parser
