@@ -71,7 +71,7 @@ def draw_points(drawing: Drawing, history: Sequence[Past], seqs: Sequence[int]) 
     for index, seq in enumerate(seqs):
         if index == 0 or len(seqs) <= LARGE_REFILL:
             study.sampler = _sampler(drawing.sampler, derived_seed(drawing.seed, "sampler", seq))
-        candidate, params = drawing.space.suggest(partial(_suggest, study.ask()))
+        candidate, params = drawing.space.suggest(partial(suggested, study.ask()))
         points.append(Point(candidate, params))
     return points
 
@@ -165,7 +165,8 @@ def on_scale(allowed: AnyRange, value: Scalar) -> Any:
     return nearest
 
 
-def _suggest(trial: optuna.Trial, name: str, allowed: AnyRange) -> Scalar:
+def suggested(trial: optuna.Trial, name: str, allowed: AnyRange) -> Scalar:
+    """Draw a parameter of an Optuna trial, on the scale on which its range is searched."""
     if isinstance(allowed, Choice):
         chosen: Scalar = trial.suggest_categorical(name, tuple(allowed.choices))
         return chosen

@@ -10,6 +10,7 @@ and E xy <- (1 - a h) E xy at each update. 20,000 candidates take a minute or tw
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,19 +23,39 @@ from workers.tasks.noisy_quadratic import QuadraticParams, problem
 
 from .record import BRANCHED, COOLDOWN, rungs_of, share_of
 
-STEPS = 1000
-REGIMES = (1, 4, 32)
-"""Examples of a batch: with more of them there is less noise."""
-BLOCK = 512
-"""Candidates at once: what is followed of them stays in the processor's cache."""
+
+@dataclass(frozen=True)
+class Regime:
+    """A noisy quadratic and the updates on it."""
+
+    examples: int
+    """Of a batch: with more of them there is less noise."""
+    steps: int
+    dimensions: int = 100
+    candidates: int = 20_000
+    """Of the wide pool."""
+
+    @property
+    def problem(self) -> Quadratic:
+        """That of the task `noisy-quadratic` with these parameters."""
+        return problem(QuadraticParams(examples=self.examples, dimensions=self.dimensions))
+
+
+REGIMES = {
+    **{f"quadratic B={examples}": Regime(examples, 200) for examples in (1, 4, 32)},
+    **{f"quadratic B={examples}, d=1000": Regime(examples, 1000, 1000, 4000) for examples in (1, 4, 32)},
+    **{f"quadratic B={examples}, settled": Regime(examples, 1000) for examples in (1, 4, 32)},
+}
+"""The noisy quadratic as tasks: as it is, and at a longer horizon.
+
+In 200 updates, the task's own horizon, most of its 100 coordinates are still on their way to the optimum, and so are
+most of 1000 coordinates in 1000 updates. In 1000 updates 100 coordinates have settled, and what is left is noise.
+"""
+BLOCK = 50_000
+"""Candidates at once, times dimensions: what is followed of them stays in the processor's cache."""
 
 Curves = dict[str, NDArray[np.float32]]
 Table = NDArray[np.float64]
-
-
-def bowl(examples: int) -> Quadratic:
-    """Return the problem of the task `noisy-quadratic` with so many examples a batch."""
-    return problem(QuadraticParams(examples=examples))
 
 
 def rates_of(candidates: Sequence[Candidate], steps: int) -> Table:
@@ -42,32 +63,32 @@ def rates_of(candidates: Sequence[Candidate], steps: int) -> Table:
     return np.stack([one.initial_lr * curve(one.schedule, steps) for one in candidates])
 
 
-def curves(candidates: Sequence[Candidate], examples: int, *, rest: bool = True) -> Curves:
+def curves(candidates: Sequence[Candidate], task: str, *, rest: bool = True) -> Curves:
     """Return what a recording of these candidates would hold, without its seeds.
 
     Args:
         candidates: of SGD without momentum and weight decay.
-        examples: of a batch.
+        task: one of `REGIMES`.
         rest: whether branches and shorter schedules are computed, too.
     """
-    blocks = [
-        _block(candidates[start : start + BLOCK], bowl(examples), rest=rest)
-        for start in range(0, len(candidates), BLOCK)
-    ]
+    regime = REGIMES[task]
+    size = BLOCK // regime.dimensions
+    blocks = [_block(candidates[start : start + size], regime, rest=rest) for start in range(0, len(candidates), size)]
     return {name: np.concatenate([block[name] for block in blocks]).astype(np.float32) for name in blocks[0]}
 
 
-def _block(candidates: Sequence[Candidate], made: Quadratic, *, rest: bool) -> Mapping[str, Table]:
-    rates = rates_of(candidates, STEPS)
+def _block(candidates: Sequence[Candidate], regime: Regime, *, rest: bool) -> Mapping[str, Table]:
+    made, steps = regime.problem, regime.steps
+    rates = rates_of(candidates, steps)
     found = _Followed(made, rates)
     if not rest:
         return {"raw": found.raw, "averages": found.averages}
     cooled = []
     for share in BRANCHED:
-        at, length = share_of(share, STEPS), share_of(COOLDOWN, STEPS)
+        at, length = share_of(share, steps), share_of(COOLDOWN, steps)
         falling = rates[:, at, None] * (1 - np.arange(length) / length)
         cooled.append(_ended(made, found.kept[at], falling))
-    shorter = [_ended(made, _start(made, len(rates)), rates_of(candidates, share_of(s, STEPS))) for s in BRANCHED]
+    shorter = [_ended(made, _start(made, len(rates)), rates_of(candidates, share_of(s, steps))) for s in BRANCHED]
     return {
         "raw": found.raw,
         "averages": found.averages,

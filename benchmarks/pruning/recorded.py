@@ -22,15 +22,11 @@ from search_spaces.candidate import Candidate
 from search_spaces.schedules import rise_steps
 
 from .pools import GROUNDS, drawn, quadratic_families, quadratic_space
-from .quadratic import REGIMES, STEPS, curves
+from .quadratic import REGIMES, curves
 from .record import DIRECTORY, PARTS, RUNGS, Row
 
 DATA = Path(__file__).parents[1] / "data"
 POOLS = ("openings", "families", "wide", "narrow")
-QUADRATIC = "noisy-quadratic"
-QUADRATICS = tuple(f"{QUADRATIC} B={examples}" for examples in REGIMES)
-"""The noisy quadratic's regimes as tasks."""
-QUADRATIC_WIDE = 20_000
 
 Array = NDArray[np.float32]
 
@@ -76,13 +72,13 @@ ARRAYS = ("raw", "averages", "cooldown", "rescaled", "fresh", "fresh_averages")
 
 def tasks() -> list[str]:
     """Return every task that something is recorded of, the noisy quadratic's regimes first."""
-    return [*QUADRATICS, *(name for name in GROUNDS if (DATA / f"{name}.npz").is_file())]
+    return [*REGIMES, *(name for name in GROUNDS if (DATA / f"{name}.npz").is_file())]
 
 
 @lru_cache(maxsize=32)
 def recorded(task: str, pool: str) -> Recorded | None:
     """Return a pool's curves; None where none are recorded."""
-    if task in QUADRATICS:
+    if task in REGIMES:
         return _computed(task, pool)
     with np.load(DATA / f"{task}.npz") as file:
         if f"{pool}.specs" not in file:
@@ -101,22 +97,22 @@ def _of(task: str, pool: str, steps: int, arrays: Mapping[str, NDArray[Any]]) ->
 
 def _computed(task: str, pool: str) -> Recorded | None:
     """Return a pool of the noisy quadratic, computed once and kept under var/pruning."""
-    examples = int(task.rpartition("=")[2])
+    regime = REGIMES[task]
     if pool == "narrow":
         return _narrow(task)
     if pool == "openings":
         return None
     candidates = tuple(
-        drawn(quadratic_space(), QUADRATIC_WIDE, [len(GROUNDS), 0]) if pool == "wide" else quadratic_families()
+        drawn(quadratic_space(), regime.candidates, [len(GROUNDS), 0]) if pool == "wide" else quadratic_families()
     )
-    file = DIRECTORY / f"{QUADRATIC}-{examples}-{pool}.npz"
+    file = DIRECTORY / f"{task} {pool}.npz"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **curves(candidates, examples))
+        np.savez(file, **curves(candidates, task))
     with np.load(file) as kept:
         found = {name: kept[name] for name in kept.files}
     found |= {"fresh": found["raw"], "fresh_averages": found["averages"]}
-    return Recorded(task, pool, STEPS, candidates, **found)
+    return Recorded(task, pool, regime.steps, candidates, **found)
 
 
 def _narrow(task: str) -> Recorded:
@@ -127,7 +123,7 @@ def _narrow(task: str) -> Recorded:
     best = np.argsort(wide.raw[:, -1])[: len(wide) // 20]
     centre = np.median(rates[best])
     part = wide.taken(np.flatnonzero((rates >= centre / 4) & (rates <= centre * 4)))
-    return Recorded(task, "narrow", STEPS, part.candidates, **{name: getattr(part, name) for name in ARRAYS})
+    return Recorded(task, "narrow", wide.steps, part.candidates, **{name: getattr(part, name) for name in ARRAYS})
 
 
 # Packing

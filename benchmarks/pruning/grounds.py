@@ -1,0 +1,137 @@
+"""What a search trains on: recorded candidates, or the noisy quadratic itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces.candidate import Candidate
+from search_spaces.ranges import AnyRange, Choice, FloatRange, Scalar
+from search_spaces.space import Space
+
+from .pools import quadratic_space, space
+from .quadratic import REGIMES, curves
+from .recorded import Recorded, recorded
+from .rules import known
+from .searchers import Shown
+
+WEIGHT_OF_LR = 4.0
+"""Of the learning rate's distance, when the nearest recorded candidate is looked for: the rate decides most."""
+ELSEWHERE = 100.0
+"""Distance to a candidate of another kind of schedule: taken once none of the same kind is left."""
+
+
+class Place(Protocol):
+    """A task to search on."""
+
+    space: Space
+    steps: int
+
+    def shown(self, candidates: Sequence[Candidate], used: Sequence[set[int]]) -> list[Shown]:
+        """Return each candidate's training; `used` are, search by search, the recorded ones that it has had."""
+
+    def regret(self, shown: Shown) -> float:
+        """Return how much worse than the best known a candidate is, judged on a seed that did not choose it."""
+
+
+class Bowl:
+    """A regime of the noisy quadratic: every candidate is trained in a blink, exactly."""
+
+    def __init__(self, task: str) -> None:
+        regime = REGIMES[task]
+        self.space, self.steps = quadratic_space(), regime.steps
+        self._task = task
+        self._optimum = float(regime.problem.losses(regime.problem.optimal(regime.steps))[-1])
+
+    def shown(self, candidates: Sequence[Candidate], used: Sequence[set[int]]) -> list[Shown]:  # noqa: ARG002
+        """Compute the expected losses."""
+        found = curves(candidates, self._task, rest=False)
+        rows = zip(candidates, found["raw"], found["averages"], strict=True)
+        return [Shown(candidate, raw, averages) for candidate, raw, averages in rows]
+
+    def regret(self, shown: Shown) -> float:
+        """Return the expected loss over that of the computed optimal schedule, less 1."""
+        return shown.final / self._optimum - 1
+
+
+class Table:
+    """What is recorded of a task: a proposal becomes the nearest candidate that this search has not had yet."""
+
+    def __init__(self, task: str) -> None:
+        pools = [pool for name in ("openings", "wide", "narrow") if (pool := recorded(task, name)) is not None]
+        self.space, self.steps = space(), pools[0].steps
+        self._ranges = self.space.ranges()
+        self._candidates = [one for pool in pools for one in pool.candidates]
+        self._raw, self._averages = _joined(pools, "raw"), _joined(pools, "averages")
+        self._fresh = known(_joined(pools, "fresh")[:, -1])
+        self._best = float(((known(self._raw[:, -1]) + self._fresh) / 2).min())
+        self._params = [self.space.params_of(one) or {} for one in self._candidates]
+        self._names = list(self._ranges)
+        self._coordinates = np.array([self._placed(params) for params in self._params])
+        self._places = {one.model_dump_json(): i for i, one in enumerate(self._candidates)}
+
+    def __len__(self) -> int:
+        return len(self._candidates)
+
+    def shown(self, candidates: Sequence[Candidate], used: Sequence[set[int]]) -> list[Shown]:
+        """Look the nearest up."""
+        found = []
+        for candidate, had in zip(candidates, used, strict=True):
+            place = self._nearest(candidate, had)
+            had.add(place)
+            found.append(Shown(self._candidates[place], self._raw[place], self._averages[place]))
+        return found
+
+    def regret(self, shown: Shown) -> float:
+        """Return the metric on the second seed less the best of the table, on the mean of both seeds."""
+        return float(self._fresh[self._places[shown.candidate.model_dump_json()]]) - self._best
+
+    def _nearest(self, candidate: Candidate, had: set[int]) -> int:
+        own = self._placed(self.space.params_of(candidate) or {})
+        apart = np.abs(self._coordinates - own)
+        # A parameter that only one of the two has says nothing beyond that they are of different kinds.
+        distances = np.nansum(apart, axis=1)
+        distances[list(had)] = math.inf
+        return int(np.argmin(distances))
+
+    def _placed(self, params: Mapping[str, Scalar]) -> NDArray[np.float64]:
+        """Return coordinates, nan where a parameter is not there."""
+        places = []
+        for name in self._names:
+            allowed = self._ranges[name]
+            if name in ("optimizer", "schedule"):
+                assert isinstance(allowed, Choice)
+                places += [ELSEWHERE / 2 * (params.get(name) == choice) for choice in allowed.choices]
+            else:
+                places.append(_place(allowed, params[name]) * _weight(name) if name in params else math.nan)
+        return np.array(places, dtype=np.float64)
+
+
+def _joined(pools: Sequence[Recorded], name: str) -> NDArray[np.float32]:
+    return np.concatenate([getattr(pool, name) for pool in pools])
+
+
+def _weight(name: str) -> float:
+    return WEIGHT_OF_LR if name.endswith(".lr") else 1.0
+
+
+def _place(allowed: AnyRange, value: Scalar) -> float:
+    """Return a value's place in its range, from 0 to 1."""
+    if isinstance(allowed, Choice):
+        return (allowed.index(value) or 0) / max(1, len(allowed.choices) - 1)
+    assert isinstance(value, int | float)
+    low, high, own = float(allowed.low), float(allowed.high), float(value)
+    if isinstance(allowed, FloatRange) and allowed.one_minus:
+        low, high, own = 1 - low, 1 - high, 1 - own
+    if isinstance(allowed, FloatRange) and (allowed.log or allowed.one_minus):
+        low, high, own = math.log(low), math.log(high), math.log(own)
+    return (own - low) / (high - low)
+
+
+def place_of(task: str) -> Place:
+    """Return where a search on a task takes place."""
+    return Bowl(task) if task in REGIMES else Table(task)
