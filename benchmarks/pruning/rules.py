@@ -69,6 +69,11 @@ def averaged(pool: Recorded, share: float) -> Values:
     return np.minimum(raw(pool, share), np.minimum(average(0)(pool, share), average(1)(pool, share)))
 
 
+def near(pool: Recorded, share: float) -> Values:
+    """Return the lesser of the raw metric and that of the average over 3 %."""
+    return np.minimum(raw(pool, share), average(0)(pool, share))
+
+
 def rescaled(pool: Recorded, share: float) -> Values:
     """Return the ends of whole schedules at the shorter horizon."""
     return known(pool.rescaled[:, BRANCHED.index(share)])
@@ -102,6 +107,7 @@ RULES = (
     Rule("rescaled", rescaled, anew=True, exempts=False),
     Rule("cooldown", cooldown, branch=COOLDOWN),
     Rule("phase", phase),
+    Rule("raw or average over 3 %", near, surcharge=SHARE_OF_AN_AVERAGE),
     Rule("average over 3 %", average(0), surcharge=SHARE_OF_AN_AVERAGE),
     Rule("average over 10 %", average(1), surcharge=SHARE_OF_AN_AVERAGE),
 )
