@@ -98,7 +98,7 @@ def picture(answer: Answer) -> bytes:
     for name, place in places.items():
         left.plot([], [], color=series_colour(place), linewidth=2.8 if place == 0 else 1.5, label=_label(answer, name))
     left.legend(frameon=False, labelcolor=INK, fontsize=9, loc="lower left")
-    return standing_svg(figure, caption(answer), _style())
+    return standing_svg(figure, caption(answer), style())
 
 
 def _places(answer: Answer) -> dict[str, int]:
@@ -138,7 +138,8 @@ def caption(answer: Answer) -> str:
     return " ".join(told) or answer.sentence
 
 
-def _style() -> str:
+def style() -> str:
+    """Return the colours of light and dark pages."""
     light, dark = ("".join(f"{name}:{pair[theme]};" for name, pair in COLOURS.items()) for theme in (0, 1))
     return (
         f":root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}"

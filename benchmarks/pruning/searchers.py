@@ -145,10 +145,11 @@ class Etude:
 class WithOptuna:
     """A sampler and a pruner of Optuna's."""
 
-    def __init__(self, space: Space, sampler: BaseSampler, pruner: BasePruner) -> None:
+    def __init__(self, space: Space, sampler: BaseSampler, pruner: BasePruner, name: str) -> None:
+        """Make a study of this name, by which Hyperband assigns brackets."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._ranges = space, space.ranges()
-        self._study = optuna.create_study(sampler=sampler, pruner=pruner)
+        self._study = optuna.create_study(study_name=name, sampler=sampler, pruner=pruner)
         self._trial: optuna.Trial | None = None
         self._params: dict[str, Scalar] = {}
 
@@ -199,7 +200,7 @@ def etude(**pruner: object) -> Make:
 
 def with_optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[], BasePruner]) -> Make:
     """Return a maker of a search by Optuna's parts."""
-    return lambda space, _steps, seed, _budget: WithOptuna(space, sampler(seed=seed), pruner())
+    return lambda space, _steps, seed, _budget: WithOptuna(space, sampler(seed=seed), pruner(), str(seed))
 
 
 SEARCHERS: dict[str, Make] = {
