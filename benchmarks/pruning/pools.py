@@ -78,7 +78,7 @@ GROUNDS: dict[str, Ground] = {
     "digits-noisy": Ground("digits-noisy", 510, _SGD, range(-7, 1)),
     "digits-cnn": Ground("digits-cnn", 510, _SGD, range(-7, 1)),
     "finetune-digits": Ground("finetune-digits", 200, _SGD, range(-9, -1), wide=100, narrow=100),
-    "charlm": Ground("charlm", 200, {"kind": "adamw"}, range(-13, -5), wide=100, narrow=100),
+    "charlm": Ground("charlm", 100, {"kind": "adamw"}, range(-13, -5), wide=100, narrow=100),
 }
 """Where trainings are recorded; the noisy quadratic is computed (`quadratic.py`)."""
 

@@ -155,17 +155,18 @@ def test_a_search_pays_for_a_pruned_trial_up_to_its_rung() -> None:
     bowl = Bowl(TASK)
     searcher = SEARCHERS["Étude, truncated"](bowl.space, 200, 0, 64)
     linear = quadratic_families()[8]
-    good, bad = np.linspace(1, 0.1, 20, dtype=np.float32), np.full(20, 9, dtype=np.float32)
+    good = np.linspace(1, 0.1, 20, dtype=np.float32)
     nothing = np.full((2, 19), np.nan, dtype=np.float32)
 
     searcher.propose()
     spent = [searcher.take(Shown(linear, good, nothing))]
-    for _ in range(9):
+    for worse in range(2, 11):
         searcher.propose()
-        spent.append(searcher.take(Shown(linear, bad, nothing)))
+        spent.append(searcher.take(Shown(linear, good * worse, nothing)))
 
     assert spent[0] == (1.0, True)
-    assert (0.1, False) in spent[5:]
+    assert spent[1:5] == [(1.0, True)] * 4
+    assert spent[5] == (0.1, False)
 
 
 def test_the_compute_to_a_regret_is_the_medians() -> None:
