@@ -8,7 +8,7 @@ leaves them out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from search_spaces.results import LadderRung, Optimum, ScoreOnTest, StepsSaved
 from store.proposals import TEST_ORIGIN, NewProposal, Past
@@ -17,7 +17,7 @@ from .asking import Allowance, Plan, Replay, Trainings, Wanted, is_extra
 from .confirmed import Confirmed
 from .ladder import climb
 from .opponents import FACTORS_EACH
-from .savings import save_steps
+from .savings import not_redrawn, save_steps
 
 TEST_PREFIX, OPTIMUM_PREFIX = "test_", "optimum_"
 """Of metrics: those of the test split, and the best value to expect where a task knows it."""
@@ -37,11 +37,23 @@ class Extras:
     notes: list[str] = field(default_factory=list)
 
 
-def extras_of(confirmed: Confirmed, seconds_left: float | None = None) -> Extras:
+def extras_of(confirmed: Confirmed, seconds_left: float | None = None, *, stopped: bool = False) -> Extras:
     """Return what the past trials of a confirmed study say beyond its verdict, and what they leave open.
 
-    `seconds_left` are the worker-seconds until a deadline: what would take longer is left out.
+    `seconds_left` are the worker-seconds until a deadline: what would take longer is left out. So is everything that is
+    not there yet where the study was `stopped`.
     """
+    known = _known(confirmed, seconds_left)
+    if not stopped or not known.wanted:
+        return known
+    parts = {"the scores on the test split": not known.test and confirmed.search.has_test_split}
+    if confirmed.judged.verdict == "winner" and _left_out(confirmed) is None:
+        parts |= {"the gain ladder": known.ladder is None, "steps saved": known.steps_saved is None}
+    left_out = ", ".join(part for part, is_missing in parts.items() if is_missing)
+    return replace(known, wanted=[], notes=[*known.notes, f"left out, as the study was stopped: {left_out}"])
+
+
+def _known(confirmed: Confirmed, seconds_left: float | None) -> Extras:
     trainings = Trainings(confirmed.past)
     replay = Replay(trainings, _allowance(confirmed, seconds_left))
     test = replay.result(_scores(confirmed, trainings), free=True) or ([], [])
@@ -51,7 +63,7 @@ def extras_of(confirmed: Confirmed, seconds_left: float | None = None) -> Extras
     if left_out is not None:
         return Extras(replay.missing, test=test[0], notes=[*test[1], left_out])
     ladder = replay.result(climb(confirmed, trainings))
-    saved = replay.result(save_steps(confirmed, trainings)) if confirmed.search.redrawable else None
+    saved = replay.result(save_steps(confirmed, trainings)) if confirmed.search.redrawable else not_redrawn()
     return Extras(
         replay.missing,
         ladder.rungs if ladder else None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from search_spaces.baselines import EDGE_FACTORS, LR_FACTORS
+from search_spaces.baselines import LR_FACTORS
 from search_spaces.candidate import Candidate
 from search_spaces.results import Arm, LadderRung
 from search_spaces.script_space import SCRIPT
@@ -25,6 +25,9 @@ from .opponents import CURRENT, baseline_origin, best_of
 from .paired import paired_gain
 
 Name = Literal["lr", "schedule", "optimizer"]
+FURTHER = {0.3: 0.1, 0.1: 0.03, 0.03: 0.01, 3.0: 10.0, 10.0: 30.0, 30.0: 100.0}
+"""By factor on the LR: the one that is tried next where it was the best of all. Further, a gain by the LR would be put
+down to schedule and optimizer; two powers of ten are what people are off by."""
 TOO_DEAR = "too dear beside the confirmation"
 WORDS = {
     CURRENT: "yours",
@@ -93,7 +96,8 @@ def climb(confirmed: Confirmed, trainings: Trainings) -> Plan[Ladder]:
     places = [_place(None, base)]
     if base.name == CURRENT:
         places += [] if lr is None else [lr]
-        notes += [] if lr is not None else [f"the ladder has no rung for the LR: trainings failed, or are {TOO_DEAR}"]
+        notes += [f"the ladder has no rung for the LR: trainings failed, or are {TOO_DEAR}"] if lr is None else []
+        notes += _at_the_end(confirmed, trainings, base, lr)
     if known is not None:
         places.append(_place("schedule", known))
     elif middle is not None and (yield beside):
@@ -133,11 +137,11 @@ def tuned(confirmed: Confirmed, trainings: Trainings, beside: Sequence[Wanted] =
     if not (yield [*tries.values(), *beside]) and not (yield list(tries.values())):
         return None
     best = _best(confirmed, trainings, tries)
-    if best in EDGE_FACTORS:
-        further = EDGE_FACTORS[best]
+    while best in FURTHER and FURTHER[best] not in tries:
+        further = FURTHER[best]
+        if not (yield [_try(confirmed, base.candidate, further)]):
+            break
         tries[further] = _try(confirmed, base.candidate, further)
-        if not (yield [tries[further]]):
-            return None
         best = _best(confirmed, trainings, tries)
     if best is None or best == 1.0:
         return None if best is None else _place("lr", base)
@@ -145,6 +149,16 @@ def tuned(confirmed: Confirmed, trainings: Trainings, beside: Sequence[Wanted] =
     if not (yield on_seeds):
         return None
     return Place("lr", f"{LADDER}lr", on_seeds[0].candidate, trainings.values(on_seeds))
+
+
+def _at_the_end(confirmed: Confirmed, trainings: Trainings, base: Arm, lr: Place | None) -> list[str]:
+    """Say so where the best factor is the last that was tried on its side: a better one may lie beyond."""
+    every = sorted({*LR_FACTORS, *FURTHER.values()})
+    tried = [factor for factor in every if trainings.of(_try(confirmed, base.candidate, factor)) is not None]
+    factor = None if lr is None else next((f for f in tried if base.candidate.with_lr(f) == lr.candidate), None)
+    if factor is None or tried[0] < factor < tried[-1]:
+        return []
+    return [f"the best LR tried for yours is {factor:g} times its own, and nothing beyond it was tried"]
 
 
 def _try(confirmed: Confirmed, current: Candidate, factor: float) -> Wanted:

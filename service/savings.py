@@ -117,6 +117,11 @@ def save_steps(confirmed: Confirmed, trainings: Trainings) -> Plan[StepsSaved]:
     return (yield from _test(question, gain, max(read, min(losses))))
 
 
+def not_redrawn() -> StepsSaved:
+    """Say why no saving is looked for where a training has the horizon of somebody's own loop or script."""
+    return _none("a loop or a script of your own is not trained over other horizons than its own")
+
+
 def _none(reason: str, question: Question | None = None) -> StepsSaved:
     reference = None if question is None else question.reference.origin
     return StepsSaved(confirmed=False, reference=reference, reason=reason, method=METHOD)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, text, update
 
+from search_spaces.problems import NotFound
 from search_spaces.space import Space
 from search_spaces.study import ResolvedStudy, StudySpec
 
@@ -50,6 +51,19 @@ def own(store: Store, owner: str, seconds: float) -> list[LiveStudy]:
         owned = select(studies).where(studies.c.owner == owner, studies.c.state.in_(LIVE_STUDY))
         rows = connection.execute(owned.order_by(studies.c.priority.desc(), studies.c.id)).all()
     return [_live(row) for row in rows]
+
+
+def live_study(store: Store, name: str) -> LiveStudy:
+    """Read a study as a coordinator does, without owning it; it may have ended.
+
+    Raises:
+        NotFound: there is no such study.
+    """
+    with store.read() as connection:
+        row = connection.execute(select(studies).where(studies.c.name == name)).first()
+    if row is None:
+        raise NotFound(f"there is no study named {name}", field="name")
+    return _live(row)
 
 
 def disown(store: Store, owner: str) -> None:

@@ -16,7 +16,7 @@ from search_spaces.study import BudgetSpec, ResolvedStudy, StudySpec, confirmati
 from . import optuna_bridge
 from .engine import Store
 from .moving import move as _move
-from .owning import LiveStudy, disown, own
+from .owning import LiveStudy, disown, live_study, own
 from .resubmission import by_key, same_or_conflict
 from .states import LIVE_STUDY
 from .study_views import answer_or_standing, get_study, list_studies, stored_answer
@@ -36,6 +36,7 @@ __all__ = [
     "fail",
     "get_study",
     "list_studies",
+    "live_study",
     "own",
     "set_priority",
     "start",
@@ -238,12 +239,22 @@ def begin_confirmation(store: Store, name: str) -> None:
         connection.execute(update(studies).where(studies.c.name == name).values(confirmation_study_id=optuna_id))
 
 
-def conclude(store: Store, name: str, answer: Answer) -> None:
-    """Store the answer and set a confirming study to `done`; a study that is done keeps its answer."""
+def conclude(store: Store, name: str, answer: Answer, *, stopped: str | None = None) -> bool:
+    """Store the answer and set a confirming study to `done`; a study that is done keeps its answer.
+
+    `stopped` says why it is not waited for what is still in training. Tell whether the study was concluded.
+    """
     with store.begin() as connection:
-        if _move(store, connection, name, "done", ("confirming",)):
-            values = {"answer": answer.model_dump(mode="json"), "owner": None, "owner_until": None}
-            connection.execute(update(studies).where(studies.c.name == name).values(values))
+        state = _locked_state(connection, name)
+        if stopped is not None and state == "confirming_paused":
+            _move(store, connection, name, "confirming", ("confirming_paused",))
+        if not _move(store, connection, name, "done", ("confirming",), stopped):
+            return False
+        if stopped is not None:
+            end_open_trials(store, connection, _id_of(connection, name))
+        values = {"answer": answer.model_dump(mode="json"), "owner": None, "owner_until": None}
+        connection.execute(update(studies).where(studies.c.name == name).values(values))
+        return True
 
 
 def extend_budget(store: Store, name: str, budget: BudgetSpec) -> StudyView:

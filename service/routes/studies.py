@@ -131,7 +131,10 @@ def change_study(
     key: deps.KeyOf,
     settings: deps.SettingsOf,
 ) -> StudyView:
-    """Pause, resume or stop a study, extend its budget, or set its priority: one of them a request."""
+    """Pause, resume or stop a study, extend its budget, or set its priority: one of them a request.
+
+    A study that is stopped after its verdict is `done`, with what follows a verdict left out.
+    """
     if change.budget is not None:
         check_trials(settings, key, change.budget.trials)
     view = _changed(store, name, change)
@@ -143,6 +146,11 @@ def _changed(store: Store, name: str, change: StudyChange) -> StudyView:
     given = change.model_fields_set - {"reason"}
     if len(given) != 1 or getattr(change, next(iter(given))) is None:
         raise InvalidSpec("give one of state, budget and priority")
+    if change.state == "stopped":
+        from ..stopping import conclude_early  # with SciPy, which every start of the service would pay for
+
+        if conclude_early(store, name, change.reason):
+            return get_study(store, name)
     if change.state is not None:
         return change_state(store, name, change.state, change.reason)
     if change.budget is not None:

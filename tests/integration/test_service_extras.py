@@ -14,8 +14,9 @@ from sqlalchemy import text
 
 from search_spaces.baselines import BASELINES
 from search_spaces.results import Answer
-from search_spaces.work import ClaimedTrial
+from search_spaces.work import ClaimedTrial, Report, ReportItem, ReportRequest
 from service.coordinator import Coordinator
+from service.stopping import conclude_early
 from service.submission import resolve_submission
 from store import Store, open_store
 from store.proposals import Past, history
@@ -23,6 +24,7 @@ from store.studies import get_study, own, stored_answer, submit
 from store.trials import list_trials
 from store.verbs import SqlVerbs
 from store.workers import offers
+from tests.integration.service_http import serving
 from tests.integration.service_simulation import SimulatedWorker, drive
 from tests.studies import study_spec
 
@@ -45,7 +47,7 @@ class Redrawing(SimulatedWorker):
         candidate = trial.candidate
         if self.lost == "redrawn" and trial.horizon_steps < 100:
             return math.nan
-        if self.lost == "lr" and candidate == CURRENT.with_lr(0.1) and trial.purpose == "confirmation":
+        if self.lost == "lr" and candidate == CURRENT.with_lr(0.03) and trial.purpose == "confirmation":
             return math.nan
         distance = 0.3 * abs(math.log10(candidate.initial_lr / 0.003))
         noise = random.Random(trial.seed).gauss(0, 0.01)
@@ -140,7 +142,7 @@ def test_every_training_of_the_extras_is_a_row_that_says_what_it_is(confirmed: t
     assert horizons["savings:reference:0.7"] == 70
     assert {horizons["ladder:lr"], horizons["ladder:schedule"], horizons["test:candidate-1"]} == {100}
     assert {row.origin for row in tuning if row.origin.startswith("ladder")} == {
-        "ladder:lr:0.3", "ladder:lr:3", "ladder:lr:0.1",
+        "ladder:lr:0.3", "ladder:lr:3", "ladder:lr:0.1", "ladder:lr:0.03", "ladder:lr:0.01",
     }  # fmt: skip
     assert {row.seed for row in extras} == set(answer.seeds)
     assert len(rows) - len(extras) == len(answer.seeds) * len(answer.evidence.arms)
@@ -157,6 +159,23 @@ def test_the_test_split_is_evaluated_once_for_each_of_two(confirmed: tuple[Store
     assert [score.arm for score in answer.evidence.test_scores] == ["candidate-1", best]
     assert all(score.metrics.keys() == {"test_loss"} for score in answer.evidence.test_scores)
     assert sum(row.origin.startswith("test:") for row in rows) == 2
+
+
+def test_an_lr_far_off_is_followed_as_far_as_a_hundredfold(store: Store, tmp_path: Path) -> None:
+    """LRs beyond ten times yours are tried as long as they are better; where the last one is the best, that is said."""
+    mine = CURRENT.model_copy(update={"initial_lr": 1e-4})
+    far = CURRENT.model_copy(update={"initial_lr": 1e-5})
+    confirmation = {"seeds": 5, "top": 1, "baselines": ["current", "sgd-cosine", "adamw-warmup-cosine"], "max_share": 9}
+
+    found = answered(store, redrawing(store), current=mine.model_dump(mode="json"), confirmation=confirmation)
+    other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
+    beyond = answered(other, redrawing(other), current=far.model_dump(mode="json"), confirmation=confirmation)
+    other.close()
+
+    assert (found.evidence.ladder or [])[0].candidate == mine.with_lr(30)
+    assert not any("nothing beyond it was tried" in note for note in found.evidence.notes)
+    assert (beyond.evidence.ladder or [])[0].candidate == far.with_lr(100)
+    assert "the best LR tried for yours is 100 times its own, and nothing beyond it was tried" in beyond.evidence.notes
 
 
 def test_without_current_the_ladder_begins_at_the_best_baseline(store: Store) -> None:
@@ -315,3 +334,54 @@ def test_what_a_known_schedule_gives_is_no_gain_of_another_optimizer(store: Stor
         trial.origin.startswith("ladder:schedule")
         for trial in list_trials(store, "mine", purpose="confirmation", limit=200).items
     )
+
+
+def in_extras(store: Store, worker: Redrawing) -> None:
+    """Take the study to where workers hold trainings of its ladder."""
+    submitted(store, current=CURRENT.model_dump(mode="json"))
+    coordinator = Coordinator(store, owner="one")
+
+    def ladder_is_there() -> bool:
+        coordinator.round()
+        return any(trial.origin.startswith("ladder") for trial in waiting(store))
+
+    drive(store, worker, "mine", coordinator=lambda: coordinator, until=ladder_is_there)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_study_stopped_in_the_extras_keeps_its_verdict(store: Store, paused: bool) -> None:
+    """It is done at once, by one PATCH, with what is known by then; what was in training is told to stop."""
+    worker = redrawing(store)
+    in_extras(store, worker)
+    held = worker.claim()
+    with serving(store) as http:
+        if paused:
+            http.patch("/v1/studies/mine", json={"state": "paused"}).raise_for_status()
+
+        patched = http.patch("/v1/studies/mine", json={"state": "stopped", "reason": "enough"})
+
+    answer = stored_answer(store, "mine")
+    report = Report(step=10, value=1.0)
+    items = [ReportItem(study=one.study, number=one.number, lease=one.lease, reports=[report]) for one in held]
+    told = worker.verbs.report(ReportRequest(worker=worker.name, items=items)).items
+    assert (patched.status_code, patched.json()["state"], patched.json()["reason"]) == (200, "done", "enough")
+    assert answer is not None
+    assert (answer.verdict, answer.status, len(answer.evidence.test_scores)) == ("winner", "final", 0)
+    assert answer.evidence.notes[-1] == (
+        "left out, as the study was stopped: the scores on the test split, the gain ladder, steps saved"
+    )
+    assert held
+    assert {each.directive for each in told} == {"stop"}
+
+
+def test_a_study_stopped_before_its_verdict_is_stopped(store: Store) -> None:
+    """While the confirmation trains there is no verdict to keep."""
+    worker = redrawing(store)
+    submitted(store, current=CURRENT.model_dump(mode="json"))
+    coordinator = Coordinator(store, owner="one")
+    confirming = lambda: get_study(store, "mine").confirmation.complete > 0  # noqa: E731
+    drive(store, worker, "mine", coordinator=lambda: coordinator, until=confirming)
+
+    concluded = conclude_early(store, "mine", None)
+
+    assert (concluded, get_study(store, "mine").state) == (False, "confirming")

@@ -53,13 +53,15 @@ def test_where_no_test_split_is_nothing_is_trained_for_it() -> None:
 
 
 def test_a_loop_of_ones_own_is_not_redrawn() -> None:
-    """Its length is the user's: ladder, yes, steps saved, no."""
+    """Its length is the user's: ladder, yes, steps saved, no, and the answer says why."""
     known = confirmed()
     known = replace(known, search=replace(known.search, redrawable=False))
 
     extras = extras_of(known)
 
-    assert extras.steps_saved is None
+    assert extras.steps_saved is not None
+    assert (extras.steps_saved.confirmed, extras.steps_saved.steps) == (False, 0)
+    assert extras.steps_saved.reason == "a loop or a script of your own is not trained over other horizons than its own"
     assert {one.horizon_steps for one in extras.wanted} == {100}
 
 
