@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -33,9 +34,15 @@ def composed(**environ: str) -> dict[str, Any]:
 
 def read_by_compose(file: Path, **environ: str) -> dict[str, Any]:
     """Read a file with Docker Compose; CalledProcessError, with its words, where it is refused."""
-    command = [Path(sys.executable).parent / "docker-compose", "--file", file, "--profile", "*", "config"]
+    program = Path(sys.executable).parent / "docker-compose"
+    given = ["--file", file, "--env-file", os.devnull, "--profile", "*"]  # no .env of whoever runs the tests
     done = subprocess.run(
-        [*command, "--format", "json"], env=environ, capture_output=True, text=True, timeout=60, check=True
+        [program, *given, "config", "--format", "json"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     document: dict[str, Any] = json.loads(done.stdout)
     return document

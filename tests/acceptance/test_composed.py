@@ -65,7 +65,7 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
     address = f"127.0.0.1:{postgres.port}"
     migrate = Container(place, "migrate", 1, address)
     parts = [Container(place, name, PARTS[:place_in].count(name) + 1, address) for place_in, name in enumerate(PARTS)]
-    one, other, _, _, dashboard, *workers = parts
+    one, other, _, _, dashboard, *_ = parts
     with ended([migrate, *parts]):
         migrate.start()
         assert migrate.part.process is not None
@@ -92,5 +92,4 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
     assert all(healthy.values()), healthy
     assert statuses == [0] * len(parts), [part.log() for part in parts]
     assert not any(word in part.log() for part in parts for word in ("Traceback", PASSWORD, TOKEN))
-    assert {worker.part.log.read_text().count("event=stopped") for worker in workers} == {1}
     assert any((place / "work").rglob("*")), "workers keep checkpoints on their volume"

@@ -170,7 +170,10 @@ def test_what_ends_is_started_again_and_what_hangs_is_seen() -> None:
 
 
 def test_a_container_is_given_the_time_that_its_part_takes_to_stop() -> None:
-    """A worker gives its trials back within its grace period, and is killed only long after it."""
+    """A worker gives its trials back within its grace period, a service drains; they are killed only long after it."""
     for service in OURS.values():
         assert seconds(service["stop_grace_period"]) >= 2 * Timing.grace
+        assert seconds(service["stop_grace_period"]) >= 10 + 2 * float(
+            service["environment"].get("ETUDE_DRAIN_SECONDS", 0)
+        )
         assert service["init"] is True, "process 1 would be deaf to SIGTERM until it listens, and reap no orphans"
