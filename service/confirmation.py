@@ -166,9 +166,15 @@ def _arm_seconds(search: Search, past: Sequence[Past]) -> float:
 
 
 def training_seconds(past: Sequence[Past]) -> float:
-    """Return the mean worker-seconds of a complete search trial; 0 where nothing is known."""
-    costs = [trial.worker_seconds for trial in past if trial.purpose == "search" and trial.state == "complete"]
+    """Return the mean worker-seconds of a complete search trial's own training; 0 where nothing is known."""
+    costs = [_own_seconds(trial) for trial in past if trial.purpose == "search" and trial.state == "complete"]
     return math.fsum(costs) / len(costs) if costs else 0.0
+
+
+def _own_seconds(trial: Past) -> float:
+    """Return a trial's worker-seconds without its share of what its rungs asked for beside."""
+    updates = trial.steps_done + trial.extra_steps
+    return trial.worker_seconds * (trial.steps_done / updates if trial.extra_steps else 1.0)
 
 
 def worker_seconds(past: Sequence[Past], *purposes: str) -> float:

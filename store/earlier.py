@@ -58,7 +58,7 @@ def earlier_studies(store: Store, task: TaskSpec, version: str) -> Earlier:
 
 def _timed(connection: Connection, study: Any) -> TimedTrials:
     latest = (
-        select(proposals.c.worker_seconds / proposals.c.steps_done)
+        select(proposals.c.worker_seconds / (proposals.c.steps_done + proposals.c.extra_steps))
         .where(
             proposals.c.study_id == study.id,
             proposals.c.purpose == "search",

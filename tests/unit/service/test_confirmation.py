@@ -160,6 +160,14 @@ def test_a_search_that_cost_nothing_known_is_confirmed_in_full() -> None:
     assert len(plan_confirmation(search, past).seeds) == 9
 
 
+def test_what_rungs_asked_for_is_no_part_of_a_trainings_cost() -> None:
+    """A confirmation trains without rungs: of 6 s over 100 updates and 50 beside them it takes 4."""
+    search = study()
+    past = [sampled(search.space, seq, worker_seconds=6.0, steps_done=100, extra_steps=50) for seq in range(3)]
+
+    assert training_seconds(past) == pytest.approx(4.0)
+
+
 def test_tuning_is_proposed_once() -> None:
     """Three places for the baseline outside the space; what is proposed is not proposed again."""
     search = study(space={"optimizers": ["adam"]}, confirmation={"baselines": ["sgd-cosine"]})
