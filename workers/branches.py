@@ -150,7 +150,8 @@ class Branching:
         if stopped.complete or stopped.error is not None or stopped.given_back:
             self._forget(stopped)
             return stopped
-        if not is_cooled(stopped.claimed, stopped.evaluation.step if stopped.evaluation else 0):
+        at = 0 if stopped.evaluation is None else stopped.evaluation.step
+        if not is_cooled(stopped.claimed, at, whole_cohort=self._task.cohort):
             return stopped
         state = self.inner.state(stopped)
         return None if state is not None and self._leave_for_branch(stopped, state) else stopped
@@ -226,11 +227,15 @@ def shortened(claimed: ClaimedTrial, rung: int) -> ClaimedTrial:
     return claimed.model_copy(update={"horizon_steps": rung, "rungs": [], "fidelity": "truncated"})
 
 
-def is_cooled(claimed: ClaimedTrial, step: int) -> bool:
-    """Tell whether a trial is judged by a branch after update `step`: at a rung that is open, not inside its rise."""
+def is_cooled(claimed: ClaimedTrial, step: int, *, whole_cohort: bool = False) -> bool:
+    """Tell whether a trial is judged by a branch after update `step`: at a rung that is open, not inside its rise.
+
+    A cohort, whose trials share their batches, steps aside as a whole: else branches would wait for those that went on.
+    """
     if claimed.fidelity != "cooldown" or step not in claimed.rungs or step <= claimed.settled_rung:
         return False
-    return rise_steps(claimed.candidate.schedule, claimed.horizon_steps) <= step < claimed.horizon_steps
+    rises = rise_steps(claimed.candidate.schedule, claimed.horizon_steps) > step
+    return step < claimed.horizon_steps and (whole_cohort or not rises)
 
 
 def cooled(claimed: ClaimedTrial, state: TrainingState, task: Task) -> ClaimedTrial | None:

@@ -141,6 +141,23 @@ def test_inside_its_rise_a_trial_has_no_branch() -> None:
     assert [step for step, _ in shown[0]] == [25, 33]
 
 
+def test_a_cohort_steps_aside_as_a_whole() -> None:
+    """Where trials share their batches, those inside their rise have branches too: nobody waits for them to end."""
+
+    class Shared(Judged):
+        cohort = True
+
+    warm = candidate({"kind": "sgd"}, 0.01, {"kind": "cosine", "warmup": {"fraction": 0.6}})
+    mixed = [
+        attempt(n, one, rungs=[25], fidelity="cooldown", cooldown_steps=5) for n, one in enumerate((CHOSEN[0], warm))
+    ]
+
+    shown = seen_of(Branching(Pack(Shared(), 2, "forward"), Shared()), *mixed)
+
+    assert [[step for step, _ in rungs] for rungs in beside(shown).values()] == [[25], [25]]
+    assert [curve[-1][0] for curve in shown.values()] == [50, 50]
+
+
 def test_what_branches_cost_is_counted() -> None:
     """Three branches of five updates; three whole schedules of 10, 25 and 33."""
     for fidelity, extra in (("cooldown", 15), ("rescaled", 68)):
