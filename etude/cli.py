@@ -77,6 +77,9 @@ Settings from the environment:
   ETUDE_PULSE_FILE          whose time a worker, a coordinator or a clock sets while it goes on, for a probe (none)
 """
 
+LOGGED_STATUS = 500
+"""From here on it is the service's operator who has to look."""
+
 
 class Commands(click.Group):
     """A group whose commands end expected failures with one sentence on stderr."""
@@ -97,7 +100,8 @@ def _words(error: Exception, *, as_json: bool) -> str:
     if not as_json:
         # Which field it is helps where there are many, in a spec; elsewhere the sentence says it.
         said = error.detail if isinstance(error, Problem) and not isinstance(error, InvalidSpec) else error
-        return f"etude: {said}"
+        logged = isinstance(error, Problem) and error.status >= LOGGED_STATUS and error.request_id
+        return f"etude: {said} (request {logged} in the service's log)" if logged else f"etude: {said}"
     document = error.document() if isinstance(error, Problem) else {"detail": str(error)}
     return json.dumps(document, ensure_ascii=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from .errors import ServiceUnreachable
 
 __all__ = ["Http", "ServiceUnreachable", "SharedTransport", "is_ready"]
 
+REQUEST_ID = "X-Request-Id"
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 WORTH_REPEATING = {500, 502, 503, 504}
@@ -62,15 +64,18 @@ class Http:
 
         A call that is not `repeatable` is sent again only where it cannot have arrived.
 
+        All attempts carry one request id, which the service's log has, and a problem's `request_id`.
+
         Raises:
             Problem: what the service answered, as the class that its code names.
             ServiceUnreachable: there is no answer.
         """
+        headers = {REQUEST_ID: uuid.uuid4().hex, **options.pop("headers", {})}
         for attempt in range(self._attempts):
             last = attempt + 1 == self._attempts
             asked = 0.0
             try:
-                response = self._client.request(method, path, **options)
+                response = self._client.request(method, path, headers=headers, **options)
             except httpx.TransportError as error:
                 if last or not _may_be_sent_again(error, repeatable):
                     raise ServiceUnreachable(self._unreachable(error)) from error
@@ -89,7 +94,7 @@ class Http:
             Problem: what the service answered.
             ServiceUnreachable: there is no answer, or the stream broke, or was silent for `quiet_seconds`.
         """
-        headers = {"Accept": "text/event-stream", **headers}
+        headers = {"Accept": "text/event-stream", REQUEST_ID: uuid.uuid4().hex, **headers}
         timeout = httpx.Timeout(self._client.timeout.connect, read=quiet_seconds)
         try:
             with self._client.stream("GET", path, headers=headers, timeout=timeout) as response:
@@ -155,7 +160,10 @@ def _problem(response: httpx.Response) -> Problem:
         body = None
     if not isinstance(body, dict):
         body = {"detail": f"HTTP status {response.status_code} from {response.request.url}"}
-    return problem_from_document(body, response.status_code)
+    request_id = body.setdefault("request_id", response.request.headers[REQUEST_ID])
+    problem = problem_from_document(body, response.status_code)
+    problem.add_note(f"request {request_id}: the service's log has it under this id")
+    return problem
 
 
 def _is_local(url: str) -> bool:

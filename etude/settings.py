@@ -76,13 +76,17 @@ class PartsSettings:
         The client's variables are left out: with ETUDE_URL a worker would go to that service, not to this store.
         """
         kept = {key: value for key, value in environ.items() if key not in CLIENT_VARIABLES}
-        return kept | {
-            "ETUDE_DATABASE_URL": self.store_url,
-            "ETUDE_DATA_DIR": str(self.data_dir),
-            "ETUDE_HOST": self.host,
-            "ETUDE_PORT": str(self.port),
-            "ETUDE_DASHBOARD_PORT": str(self.dashboard_port),
-        }
+        return (
+            {"ETUDE_LOG_FORMAT": "pretty"}
+            | kept
+            | {  # their logs are files that a person reads
+                "ETUDE_DATABASE_URL": self.store_url,
+                "ETUDE_DATA_DIR": str(self.data_dir),
+                "ETUDE_HOST": self.host,
+                "ETUDE_PORT": str(self.port),
+                "ETUDE_DASHBOARD_PORT": str(self.dashboard_port),
+            }
+        )
 
 
 def default_url(environ: Mapping[str, str]) -> str:

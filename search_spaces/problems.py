@@ -41,6 +41,11 @@ class Problem(Exception):
         self.extra = extra
         super().__init__(f"{field}: {self.detail}" if field else self.detail)
 
+    @property
+    def request_id(self) -> str | None:
+        """Under which the service's log tells more; None where no service has answered."""
+        return self.extra.get("request_id")
+
     def document(self) -> dict[str, Any]:
         """Return the RFC 9457 problem details of this error."""
         body: dict[str, Any] = {

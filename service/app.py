@@ -54,7 +54,10 @@ def create_app(
     `coordinator` is the one that this process keeps running, if it does: readiness asks for it. `for_verbs` is the same
     store with connections for the verbs alone (`Store.for_verbs`).
     """
-    app = FastAPI(title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)])
+    app = FastAPI(
+        title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)],
+        docs_url=None, redoc_url=None,  # those pages of the framework load their program from elsewhere
+    )  # fmt: skip
     app.state.store = store
     app.state.feeds = feeds = Feeds(store)
     app.state.metrics = metrics = Metrics(lambda: read_gauges(store, OWN_SECONDS), lambda: feeds.watching)

@@ -108,13 +108,6 @@ SAFE_HEADERS = {
 POLICIES = {
     b"image/svg+xml": b"default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
-API_PAGES = ("/docs", "/redoc")
-API_PAGE_POLICY = (
-    b"default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' "
-    b"https://cdn.jsdelivr.net https://fonts.googleapis.com; font-src https://fonts.gstatic.com; "
-    b"img-src data: https:; connect-src 'self'; worker-src blob:; base-uri 'none'; frame-ancestors 'none'"
-)
-"""The framework's pages of the API fetch their program from a network of copies and start it in the page."""
 
 
 class SafeHeaders:
@@ -125,24 +118,21 @@ class SafeHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; headers that the answer has already stay as they are."""
-        path = scope.get("path", "")
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_safe_headers(path, message.get("headers", []))]
+                message["headers"] = [*message.get("headers", []), *_safe_headers(message.get("headers", []))]
             await send(message)
 
         await self.app(scope, receive, send_safely)
 
 
-def _safe_headers(path: str, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _safe_headers(given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     there = {name.lower(): value for name, value in given}
     kind = there.get(b"content-type", b"").partition(b";")[0]
     wanted = dict(SAFE_HEADERS)
     if kind in POLICIES:
         wanted[b"content-security-policy"] = POLICIES[kind]
-    elif path in API_PAGES and kind == b"text/html":
-        wanted[b"content-security-policy"] = API_PAGE_POLICY
     return [(name, value) for name, value in wanted.items() if name not in there]
 
 

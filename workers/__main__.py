@@ -29,6 +29,7 @@ from .crew import Crew, command_for, devices_of, stop_with_parent
 from .launchers.kept import LOOK_SECONDS
 from .launching import add_launcher_flags, launch
 from .loop import Worker
+from .metrics import WorkerMetrics
 from .offered import offered
 from .packing.measure import packed
 from .packing.picks import Picks
@@ -55,7 +56,10 @@ MOST_SLOTS = 1024
 
 def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when asked to stop or drained, 1 when the store or the service refuses the worker."""
-    flags = _parser().parse_args(arguments)
+    parser = _parser()
+    flags = parser.parse_args(arguments)
+    if flags.launcher and flags.metrics_port is not None:
+        parser.error("--metrics-port is for one worker and its devices; of a fleet the service's /metrics tells")
     if flags.devices is None and not flags.launcher:
         flags.devices = ["cpu"]
     settings = WorkerSettings()
@@ -99,10 +103,17 @@ def _work(
     choose = choice_of(
         flags.pack, stop, compiles=flags.compile or settings.compile, picks=Picks(settings.data_dir / "packing")
     )
-    Worker(
+    metrics = WorkerMetrics()
+    worker = Worker(
         flags.name, verbs, tasks, stop=stop, timing=timing, device=flags.devices[0], choose=choose,
-        scripts=scripts, checkpoints=checkpoints, pulse=pulse,
-    ).work()  # fmt: skip
+        scripts=scripts, checkpoints=checkpoints, pulse=pulse, observe=metrics.observe_verb,
+    )  # fmt: skip
+    if flags.metrics_port is None:
+        worker.work()
+        return
+    with metrics.served(worker.standing, flags.metrics_host, flags.metrics_port) as port:
+        log.info("metrics", host=flags.metrics_host, port=port)
+        worker.work()
 
 
 def choice_of(pack: int | None, stop: Stop, *, compiles: bool = False, picks: Picks | None = None) -> Choose:
@@ -138,7 +149,18 @@ def _commands(flags: argparse.Namespace) -> dict[str, list[str]]:
     if flags.drain is not None:
         shared += ["--drain", str(flags.drain)]
     names = {device: f"{flags.name}-{device}" for device in flags.devices}
-    return {name: command_for(name, device, shared) for device, name in names.items()}
+    return {
+        name: command_for(name, device, [*shared, *_metrics_flags(flags, place)])
+        for place, (device, name) in enumerate(names.items())
+    }
+
+
+def _metrics_flags(flags: argparse.Namespace, place: int) -> list[str]:
+    """Return where the worker of the device at this place shows its metrics: the ports follow one another."""
+    if flags.metrics_port is None:
+        return []
+    port = flags.metrics_port + place if flags.metrics_port else 0
+    return ["--metrics-host", flags.metrics_host, "--metrics-port", str(port)]
 
 
 def _shared(flags: argparse.Namespace) -> list[str]:
@@ -202,6 +224,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch (default: 1)")
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")
+    parser.add_argument(
+        "--metrics-port", type=int, metavar="PORT",
+        help="serve Prometheus metrics there; of several devices the ports follow one another (default: nowhere)",
+    )  # fmt: skip
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="and at this address (default: 127.0.0.1)")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     add_launcher_flags(parser)
     return parser

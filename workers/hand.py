@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import TypeVar
@@ -34,6 +35,8 @@ class Hand:
         self._log = bind(__name__, worker=link.worker)
         self.claimed = 0
         """Trials taken so far."""
+        self.ended: Counter[str] = Counter()
+        """Trials put down so far, by the event that ended them."""
         self._training: dict[Attempt, HeldTrial] = {}
         self._ended: list[HeldTrial] = []
         self._returned: list[HeldTrial] = []
@@ -171,6 +174,7 @@ class Hand:
             self._put_down(held, held.ended or held.outcome)
 
     def _put_down(self, held: HeldTrial, event: str) -> None:
+        self.ended[event] += 1
         self._saving.gone(held, event)
         held.log_end(event)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TypeVar
@@ -25,6 +26,11 @@ from search_spaces.work import (
 )
 
 Answer = TypeVar("Answer")
+Observe = Callable[[str, float], None]
+
+
+def nobody_looks(_verb: str, _seconds: float) -> None:
+    """What is not watched is not counted."""
 
 
 class Link:
@@ -33,61 +39,67 @@ class Link:
     A verb over many trials is one round trip, and its answers come in the order of the items.
     """
 
-    def __init__(self, verbs: Verbs, worker: str) -> None:
+    def __init__(self, verbs: Verbs, worker: str, observe: Observe) -> None:
+        """Speak for `worker`; `observe` is told of each verb and its seconds."""
         self.worker = worker
+        self._observe = observe
         self._verbs = verbs
         self._lock = Lock()
-        self._away = False
+        self.away = False
+        """Whether the latest call found the store away."""
         self._log = bind(__name__, worker=worker)
 
     def announce(self, announcement: Announcement) -> None:
         """Say what the worker offers, and that it is alive."""
-        self._call(lambda: self._verbs.announce(self.worker, announcement))
+        self._call("announce", lambda: self._verbs.announce(self.worker, announcement))
 
     def claim(self, request: ClaimRequest) -> list[ClaimedTrial]:
         """Lease trials; the same `claim_id` gets the same answer."""
-        return self._call(lambda: self._verbs.claim(request)).items
+        return self._call("claim", lambda: self._verbs.claim(request)).items
 
     def renew(self, items: Sequence[Held]) -> list[ItemAnswer]:
         """Prolong leases."""
         request = RenewRequest(worker=self.worker, items=list(items))
-        return self._call(lambda: self._verbs.renew(request)).items
+        return self._call("renew", lambda: self._verbs.renew(request)).items
 
     def report(self, items: Sequence[ReportItem]) -> list[ItemAnswer]:
         """Report on trials."""
         request = ReportRequest(worker=self.worker, items=list(items))
-        return self._call(lambda: self._verbs.report(request)).items
+        return self._call("report", lambda: self._verbs.report(request)).items
 
     def finish(self, items: Sequence[FinishItem]) -> list[ItemAnswer]:
         """End trials."""
         request = FinishRequest(worker=self.worker, items=list(items))
-        return self._call(lambda: self._verbs.finish(request)).items
+        return self._call("finish", lambda: self._verbs.finish(request)).items
 
     def release(self, items: Sequence[ReleaseItem]) -> list[ItemAnswer]:
         """Give trials back."""
         request = ReleaseRequest(worker=self.worker, items=list(items))
-        return self._call(lambda: self._verbs.release(request)).items
+        return self._call("release", lambda: self._verbs.release(request)).items
 
     def close(self) -> None:
         """Let go of connections."""
         with self._lock:
             self._verbs.close()
 
-    def _call(self, verb: Callable[[], Answer]) -> Answer:
+    def _call(self, verb: str, speak: Callable[[], Answer]) -> Answer:
         with self._lock:
+            began = time.perf_counter()
             try:
-                answer = verb()
+                answer = speak()
             except StoreUnavailable as problem:
                 self._turn(away=True, detail=problem.detail)
                 raise
+            finally:
+                self._observe(verb, time.perf_counter() - began)
             self._turn(away=False)
             return answer
 
     def _turn(self, *, away: bool, detail: str | None = None) -> None:
         """Note whether the store is away; only a change is an event."""
-        if away == self._away:
+        if away == self.away:
             return
-        self._away = away
+        self.away = away
         if away:
             self._log.warning("store_unavailable", detail=detail)
         else:

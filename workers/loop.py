@@ -16,13 +16,15 @@ from .checkpoints import Checkpoints
 from .claiming import Claims
 from .engine import Attempt
 from .hand import Hand
-from .link import Link
+from .link import Link, Observe, nobody_looks
 from .machine import this_machine
+from .metrics import Standing
 from .periodic import repeating
 from .pulse import nothing
 from .saving import Saving
 from .scripts.script import Script
 from .timing import Backoff, Stop, Timing
+from .usage import usage_of
 
 CLOSE_SECONDS, CLOSE_SHARE = 60.0, 0.5
 """What scripts have for their end when the worker stops: so long, or this share of what is left of its grace."""
@@ -45,10 +47,12 @@ class Worker:
         checkpoints: Checkpoints | None = None,
         clock: Callable[[], float] = time.monotonic,
         pulse: Callable[[], None] = nothing,
+        observe: Observe = nobody_looks,
     ) -> None:
         """Offer `tasks` and `scripts` on `device`; `choose` decides how each task is trained.
 
-        `clock` measures worker-seconds; `pulse` is called between steps, claims and attempts to reach the store.
+        `clock` measures worker-seconds; `pulse` is called between steps, claims and attempts to reach the store;
+        `observe` is told of each verb and its seconds.
 
         Without `checkpoints` a trial that was given back begins again.
         """
@@ -58,7 +62,7 @@ class Worker:
         self._pulse = pulse
         self._machine = this_machine(device)
         self._log = bind(__name__, worker=name)
-        self._link = Link(verbs, name)
+        self._link = Link(verbs, name, observe)
         scripts = scripts or {}
         self._offers = [offer(task) for task in tasks.values()] + [script.offer() for script in scripts.values()]
         self._versions = [
@@ -96,6 +100,14 @@ class Worker:
 
     # What it says of itself
 
+    def standing(self) -> Standing:
+        """Return how the worker stands; from any thread."""
+        ended = dict(self._hand.ended)
+        return Standing(
+            in_training=self._hand.in_training, claimed=self._hand.claimed, ended=ended, store_is_away=self._link.away,
+            usage=usage_of(self._device),
+        )  # fmt: skip
+
     def _announced(self) -> Announcement:
         tasks = [offered.model_copy(update={"packing": self._packings[offered.name]}) for offered in self._offers]
         slots = max((packing.size for packing in self._packings.values()), default=1)
@@ -106,7 +118,7 @@ class Worker:
         while not self.stop.asked:
             self._pulse()
             try:
-                self._link.announce(self._announcement)
+                self._link.announce(self._announcement.model_copy(update={"usage": usage_of(self._device)}))
             except StoreUnavailable:
                 self.stop.idle(pauses.pause())
             else:
@@ -114,7 +126,7 @@ class Worker:
 
     def _heartbeat(self) -> None:
         try:
-            self._link.announce(self._announcement)
+            self._link.announce(self._announcement.model_copy(update={"usage": usage_of(self._device)}))
         except StoreUnavailable:
             return  # the link has said so; the next heartbeat comes soon enough
         except Problem as problem:

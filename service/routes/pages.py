@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from search_spaces.presets import PRESETS
@@ -16,6 +16,7 @@ from store.studies import get_study, list_studies
 from .. import deps
 from ..answer import known_answer
 from ..looking import ENDED_STUDY
+from ..pages.api import models_of, operations_of
 from ..pages.rendering import page
 from ..pages.report import report_of
 from ..pages.start import offered_tasks, rows_of
@@ -46,6 +47,13 @@ def show_start_page(
         tasks=offered_tasks(store),
         presets=list(PRESETS),
     )
+
+
+@router.get("/docs", response_class=HTMLResponse)
+def show_api(request: Request) -> HTMLResponse:
+    """Show every operation and model of this API in one page that needs nothing else."""
+    document = request.app.openapi()
+    return page("api.html", operations=operations_of(document), models=models_of(document))
 
 
 @router.get("/v1/studies/{name}/report", response_class=HTMLResponse, responses=MISSING)

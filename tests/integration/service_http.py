@@ -41,7 +41,7 @@ def serving(store: Store) -> Iterator[httpx.Client]:
     assert server.listening.wait(10)
     port = listener.getsockname()[1]
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as client:
             yield client
     finally:
         server.should_exit = True

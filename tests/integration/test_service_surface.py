@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,3 +214,17 @@ def test_the_dashboard_shows_the_store_and_changes_nothing(store: Store) -> None
 
     assert (page.status_code, made.status_code) == (200, 405)
     assert studies.json() == after.json() == {"study_summaries": []}
+
+
+def test_the_page_of_the_api_shows_every_operation_and_asks_nobody_else(idle: httpx.Client) -> None:
+    """With its scope and models, as text: it names no other host, and nothing in it runs but the theme's script."""
+    page = idle.get("/docs")
+    document = idle.get("/openapi.json").json()
+
+    operations = [f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods]
+    assert [operation for operation in operations if f"<code>{operation}</code>" not in page.text] == []
+    assert [name for name in document["components"]["schemas"] if f'id="{name}"' not in page.text] == []
+    assert "Scope <code>work</code>" in page.text
+    assert re.findall(r"(?:src|href|url)\W{1,2}(?:https?:)?//[^'\"]*", page.text) == []
+    assert "https:" not in page.headers["Content-Security-Policy"]
+    assert idle.get("/redoc").status_code == 404

@@ -66,3 +66,31 @@ def test_a_stream_with_nothing_to_come_has_no_lines() -> None:
 
     with http.lines("/", headers={}, quiet_seconds=1.0) as lines:
         assert lines is None
+
+
+def test_every_attempt_of_a_call_has_one_request_id() -> None:
+    """The service's log has it; another call has another."""
+    script = Script(refuses(StoreUnavailable()), says({}), says({}))
+    http = Http("http://service.test", transport=httpx.MockTransport(script), sleep=lambda _: None)
+
+    http.call("GET", "/")
+    http.call("GET", "/")
+
+    first, again, other = (request.headers["X-Request-Id"] for request in script.requests)
+    assert first == again != other
+    assert len(first) == 32
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["by a service", "by a gateway"])
+def test_a_problem_knows_its_request(answered: bool) -> None:
+    """As the service names it, else as it was sent; a traceback shows it."""
+    problem = NotFound("no study named mine", **({"request_id": "r1"} if answered else {}))
+    script = Script(refuses(problem))
+    http = Http("http://service.test", transport=httpx.MockTransport(script))
+
+    with pytest.raises(NotFound) as raised:
+        http.call("GET", "/")
+
+    sent = script.requests[0].headers["X-Request-Id"]
+    assert raised.value.request_id == ("r1" if answered else sent)
+    assert str(raised.value.request_id) in raised.value.__notes__[0]
