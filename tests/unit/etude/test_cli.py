@@ -74,7 +74,7 @@ def test_status_of_one_study_as_json_is_what_the_service_answers(etude: Etude, t
 def test_a_refusal_ends_with_its_status_and_a_sentence(
     etude: Etude, table: dict[str, object], problem: Problem, status: int
 ) -> None:
-    """No traceback for what is expected; for a program the same as JSON. What an operator has to look into has an id."""
+    """No traceback for what is expected; the same as JSON. What an operator is to look into has an id."""
     table[f"GET {MINE}"] = refuses(problem)
 
     result, as_json = etude("status", "mine"), etude("status", "mine", "--json")
