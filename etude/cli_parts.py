@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +26,45 @@ from .first_token import first_token
 from .pace import ENDED
 from .parts import Parts
 from .progress import stderr_console
-from .settings import PartsSettings
+from .settings import PartsSettings, seconds_from
 
 CHECK_SECONDS = 0.5
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - a head is for other machines; everybody shows a token
 
 
 @click.command(short_help="Keep service, workers and dashboard running.")
-@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Workers to start.")
+@click.option(
+    "--workers", type=click.IntRange(min=0), help="Workers to start; 2, or with --shared 1.", show_default=False
+)
+@click.option(
+    "--shared", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Join the machines that were started with the same directory: one serves, all train.",
+)  # fmt: skip
+@click.option(
+    "--drain", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="With --shared: end after so long without a study under way.",
+)  # fmt: skip
 @json_option("Print addresses and paths as one JSON document once everything runs.")
-def up(workers: int, as_json: bool) -> None:
+@click.argument("worker_options", nargs=-1, type=click.UNPROCESSED)
+def up(
+    workers: int | None, shared: Path | None, drain: float | None, as_json: bool, worker_options: tuple[str, ...]
+) -> None:
     """Keep the service, workers and the Optuna dashboard running until Ctrl-C.
 
     Nothing is lost at the end: workers give their trials back, and the next `etude up` goes on with them. A part
     that dies ends the others with exit status 1; its log's end is shown. Where ETUDE_HOST can be reached from other
     machines and the store has no token yet, the first admin token is made and printed, this once.
+
+    `--shared DIR` is for machines with a directory in common and no database (docs/clusters.md): whoever comes first
+    serves from a disk of its own and copies its store to DIR; when it goes, another goes on. WORKER_OPTIONS, behind
+    `--`, are those of `etude worker`. Commands with ETUDE_SHARED=DIR find the service there.
     """
+    if shared is not None:
+        join(shared.absolute(), 1 if workers is None else workers, drain, worker_options)
+        return
+    if drain is not None or worker_options:
+        raise click.UsageError("--drain and options of workers need --shared")
+    workers = 2 if workers is None else workers
     settings = PartsSettings.from_environment(os.environ)
     root = find_checkout()
     end_on_signals()
@@ -138,11 +166,43 @@ def become(module: str, *arguments: str) -> None:
         return
     data_dir = Path(os.environ.get("ETUDE_DATA_DIR") or "var").absolute()
     os.environ["ETUDE_DATA_DIR"] = str(data_dir)
+    if os.environ.get("ETUDE_SHARED"):
+        os.environ["ETUDE_SHARED"] = str(Path(os.environ["ETUDE_SHARED"]).absolute())
     # Tasks of one's own are found from where the command was given, as by any script there.
     os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())])
     os.chdir(root)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+def join(shared: Path, workers: int, drain: float | None, options: Sequence[str]) -> None:
+    """Be one of the machines that share a directory, until drained or asked to stop."""
+    from .election import TAKEOVER_SECONDS
+    from .head import local_directory
+    from .member import Member
+    from .shared import SharedDirectory
+
+    directory, root = SharedDirectory(shared), find_checkout()
+    place = local_directory(directory, os.environ, Path(tempfile.gettempdir()))
+    given = os.environ.get("ETUDE_HOST")
+    settings = replace(PartsSettings.from_environment(os.environ), data_dir=place, host=given or EVERYWHERE)
+    advertised = socket.gethostname() if given in (None, "", EVERYWHERE, "::") else given
+    end_on_signals()
+    # One process for each GPU of the machine, unless told otherwise.
+    flags = [*options] if "--devices" in options or workers != 1 else ["--devices", "all", *options]
+    takeover = seconds_from(os.environ, "ETUDE_TAKEOVER_SECONDS", TAKEOVER_SECONDS)
+    member = Member(
+        directory, settings, str(advertised), root, os.environ, lambda words: click.echo(words, err=False),
+        worker_flags=[flags] * workers, drain=drain, takeover_seconds=takeover,
+    )  # fmt: skip
+    try:
+        with member:
+            click.echo(f"shared     {shared}; here: {workers} workers, logs in {settings.logs}")
+            member.work()
+    except KeyboardInterrupt:
+        click.echo("stopped; trials are given back, and another machine goes on")
+        return
+    click.echo(f"drained; nothing was under way for {drain:g} s")
 
 
 def _where(settings: PartsSettings, workers: int) -> dict[str, Any]:

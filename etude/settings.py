@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 DEFAULT_DASHBOARD_PORT = 8080
-CLIENT_VARIABLES = {"ETUDE_URL", "ETUDE_TOKEN", "ETUDE_TOKEN_FILE"}
+CLIENT_VARIABLES = {"ETUDE_URL", "ETUDE_TOKEN", "ETUDE_TOKEN_FILE", "ETUDE_SHARED"}
 
 
 class WrongSetting(ValueError):
@@ -94,8 +94,16 @@ def default_url(environ: Mapping[str, str]) -> str:
 
     >>> default_url({}), default_url({"ETUDE_PORT": "9000"}), default_url({"ETUDE_URL": "http://gpu-1:8000"})
     ('http://127.0.0.1:8000', 'http://127.0.0.1:9000', 'http://gpu-1:8000')
+
+    Raises:
+        StoreUnavailable: ETUDE_SHARED names a directory that nobody serves just now.
     """
-    return environ.get("ETUDE_URL") or PartsSettings.from_environment(environ).url
+    if environ.get("ETUDE_URL"):
+        return environ["ETUDE_URL"]
+    from .shared import shared_directory
+
+    shared = shared_directory(environ)
+    return PartsSettings.from_environment(environ).url if shared is None else shared.url()
 
 
 def checked_url(url: str) -> str:
@@ -115,6 +123,22 @@ def checked_url(url: str) -> str:
     if not whole:
         raise WrongSetting(f"{url!r} is no address of a service: http://HOST:PORT is meant (--url or ETUDE_URL)")
     return url
+
+
+def seconds_from(environ: Mapping[str, str], name: str, default: float) -> float:
+    """Return a length of time, more than 0, that a variable sets.
+
+    Raises:
+        WrongSetting: it holds none.
+    """
+    text = environ.get(name) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise WrongSetting(f"{name} is {text!r}, which is no length of time in seconds")
+    return seconds
 
 
 def _port(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .settings import WrongSetting
+from .shared import shared_directory
 
 MOST_BYTES = 10_000
 
@@ -15,8 +16,8 @@ MOST_BYTES = 10_000
 def find_token(given: str | None, environ: Mapping[str, str]) -> str | None:
     """Return the token to use: `given`, else ETUDE_TOKEN, else what the token's file holds; None where there is none.
 
-    The file is the one that ETUDE_TOKEN_FILE names, which then has to exist, else `etude/token` in XDG_CONFIG_HOME
-    (by default `~/.config`), if it is there.
+    The file is the one that ETUDE_TOKEN_FILE names, which then has to exist, else the one in the directory that
+    ETUDE_SHARED names, else `etude/token` in XDG_CONFIG_HOME (by default `~/.config`), if it is there.
 
     Raises:
         WrongSetting: the file cannot be read, others than its owner can read it, or it holds no token.
@@ -24,7 +25,9 @@ def find_token(given: str | None, environ: Mapping[str, str]) -> str | None:
     if given or environ.get("ETUDE_TOKEN"):
         return given or environ["ETUDE_TOKEN"]
     named = environ.get("ETUDE_TOKEN_FILE")
-    file = Path(named) if named else _usual_file(environ)
+    shared = shared_directory(environ)
+    usual = _usual_file(environ) if shared is None else shared.admin_token
+    file = Path(named) if named else usual
     if file is None or (not named and not file.exists()):
         return None
     return read_token(file)

@@ -9,7 +9,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.with_parent:
         _stop_with_parent(news)
     try:
-        return _run(options.only, settings, stop, news)
+        if options.restore_from is not None:
+            _restore(options.restore_from, settings)
+        return _run(options.only, settings, stop, news, options.copy_to)
     except (Problem, OSError) as error:
         sys.stderr.write(f"etude: {error}\n")
         return WRONG_SETTINGS if isinstance(error, InvalidSpec) else START_FAILED
@@ -56,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (ETUDE_HOST, 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port of the API (ETUDE_PORT, 8000)")
     parser.add_argument("--dashboard-port", type=int, help="port of the dashboard (ETUDE_DASHBOARD_PORT, 8080)")
+    parser.add_argument(
+        "--copy-to", type=Path, metavar="FILE",
+        help="copy an embedded store to FILE after each change and at the end; leases of an earlier service hold anew",
+    )  # fmt: skip
+    parser.add_argument(
+        "--restore-from", type=Path, metavar="FILE", help="first put such a copy in the place of the embedded store"
+    )
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     return parser
 
@@ -79,7 +89,15 @@ def _stop_with_parent(news: threading.Event) -> None:
     stop_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM), hear=news.set)
 
 
-def _run(part: str | None, settings: Settings, stop: threading.Event, news: threading.Event) -> int:
+def _restore(copy: Path, settings: Settings) -> None:
+    from store.copies import put_copy
+
+    put_copy(copy, settings.store_url)
+
+
+def _run(
+    part: str | None, settings: Settings, stop: threading.Event, news: threading.Event, copy_to: Path | None
+) -> int:
     _listen(stop, news)
     if part == "coordinator":
         return _coordinate(settings, stop, news)
@@ -87,7 +105,7 @@ def _run(part: str | None, settings: Settings, stop: threading.Event, news: thre
         return _keep_time(settings, stop)
     if part == "dashboard":
         return _show_dashboard(settings, stop)
-    return _serve(settings, alone=part == "api")
+    return _serve(settings, alone=part == "api", copy_to=copy_to)
 
 
 def _listen(stop: threading.Event, news: threading.Event) -> None:
@@ -170,7 +188,7 @@ def _serve_pages(server: WSGIServer, settings: Settings, stop: threading.Event) 
     server.server_close()
 
 
-def _serve(settings: Settings, *, alone: bool) -> int:
+def _serve(settings: Settings, *, alone: bool, copy_to: Path | None = None) -> int:
     """Serve the API; unless it is to be `alone`, with a coordinator and a clock."""
     from store import open_store
 
@@ -189,17 +207,37 @@ def _serve(settings: Settings, *, alone: bool) -> int:
     for_verbs = store.for_verbs(VERBS_AT_ONCE)
     coordinator = None if alone else Supervised(command_for("coordinator"), _environment(settings))
     time_is_kept = contextlib.nullcontext() if alone else Timekeeping(store, settings, coordinator)
-    if coordinator is not None:
-        coordinator.start()
     try:
-        with time_is_kept:
+        with _copied(store, copy_to), _at_work(coordinator), time_is_kept:
             _serve_http(settings, listener, store, for_verbs, coordinator)
     finally:
-        if coordinator is not None:
-            coordinator.stop()
         for_verbs.close()
         store.close()
     return 0
+
+
+@contextlib.contextmanager
+def _at_work(coordinator: Supervised | None) -> Iterator[None]:
+    if coordinator is None:
+        yield
+        return
+    coordinator.start()
+    try:
+        yield
+    finally:
+        coordinator.stop()
+
+
+def _copied(store: Store, to: Path | None) -> contextlib.AbstractContextManager[object]:
+    """Go on from what another service has left, and leave the same; the last copy holds all that was written."""
+    if to is None:
+        return contextlib.nullcontext()
+    from store.copies import prolong_leases
+
+    from .copying import Copying
+
+    prolong_leases(store)
+    return Copying(store, to)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

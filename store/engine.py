@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from search_spaces.problems import InvalidSpec, StoreUnavailable
 
+from .places import refuse_shared
 from .sql import POSTGRESQL, SQLITE, Dialect, statement
 
 LEASE_SECONDS = 60.0
@@ -216,6 +217,7 @@ def _sqlite_engine(url: str, pool_size: int) -> Engine:
     file = make_url(url).database
     if not file or file == ":memory:":
         raise ValueError("an embedded store is a file: several processes share it")
+    refuse_shared(Path(file))
     Path(file).absolute().parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         url,

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from etude.following import FollowingVerbs
 from etude.settings import WrongSetting
+from etude.shared import SharedDirectory
 from etude.task import Task
 from etude.tokens import find_token
 from etude.work import HttpVerbs
@@ -45,6 +47,8 @@ from .timing import Backoff, Stop, Timing
 
 if TYPE_CHECKING:
     from store.verbs import SqlVerbs
+
+    AnyVerbs = FollowingVerbs | HttpVerbs | SqlVerbs
 
 ROOT = "workers"
 """The logger above all of this package's."""
@@ -251,7 +255,7 @@ def _pack(text: str) -> int | None:
 
 def verbs_when_there(
     settings: WorkerSettings, stop: Stop, log: Log, pulse: Callable[[], None] = nothing
-) -> HttpVerbs | SqlVerbs | None:
+) -> AnyVerbs | None:
     """Return the verbs, waiting for a store that is not there yet; None when asked to stop before.
 
     `pulse` is called at every attempt.
@@ -267,7 +271,7 @@ def verbs_when_there(
     return None
 
 
-def open_verbs(settings: WorkerSettings) -> HttpVerbs | SqlVerbs:
+def open_verbs(settings: WorkerSettings) -> AnyVerbs:
     """Return the five verbs over HTTP when a service is named, else over SQL.
 
     Raises:
@@ -275,6 +279,8 @@ def open_verbs(settings: WorkerSettings) -> HttpVerbs | SqlVerbs:
     """
     if settings.url:
         return HttpVerbs(settings.url, _token(settings))
+    if settings.shared:
+        return FollowingVerbs(SharedDirectory(settings.shared.absolute()))
     # A worker that speaks HTTP needs no database driver.
     from store import open_store
     from store.settings import StoreSettings

@@ -92,7 +92,7 @@ def worker_environment(settings: WorkerSettings, token: str | None) -> dict[str,
     from store.settings import StoreSettings
 
     url = StoreSettings().url
-    if settings.url is None and url.startswith("sqlite"):
+    if settings.url is None and settings.shared is None and url.startswith("sqlite"):
         raise InvalidSpec(
             "workers on other machines cannot open an SQLite file of this one: set ETUDE_URL to the service's address",
             field="ETUDE_URL",
@@ -100,7 +100,7 @@ def worker_environment(settings: WorkerSettings, token: str | None) -> dict[str,
     names = [f"ETUDE_{field}".upper() for field in WorkerSettings.model_fields if field != "pulse_file"]
     passed = {name: os.environ[name] for name in [*names, "PYTHONPATH"] if os.environ.get(name)}
     # Secrets are read here: the files that hold them are this machine's.
-    found = {"ETUDE_TOKEN": token} if settings.url else {"ETUDE_DATABASE_URL": url}
+    found = {"ETUDE_TOKEN": token} if settings.url or settings.shared else {"ETUDE_DATABASE_URL": url}
     return passed | {name: value for name, value in found.items() if value}
 
 

@@ -18,6 +18,8 @@ class WorkerSettings(BaseSettings):
 
     url: str | None = None
     """A service to speak HTTP with; without one the worker speaks SQL."""
+    shared: Path | None = None
+    """A directory whose head is the service (`etude up --shared`), wherever that moves; `url` wins."""
     token: SecretStr | None = None
     """What the service knows the worker by."""
     lease_seconds: float = 60.0
