@@ -23,7 +23,8 @@ COPY search_spaces search_spaces
 COPY etude etude
 COPY store store
 COPY service service
-RUN python -m compileall -q search_spaces etude store service
+# Readable for all, whatever the modes are in the directory that it is built from.
+RUN python -m compileall -q search_spaces etude store service && chmod -R a+rX .
 USER 10001:10001
 EXPOSE 8000 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
@@ -44,7 +45,7 @@ COPY search_spaces search_spaces
 COPY etude etude
 COPY store store
 COPY workers workers
-RUN python -m compileall -q search_spaces etude store workers
+RUN python -m compileall -q search_spaces etude store workers && chmod -R a+rX .
 USER 10001:10001
 HEALTHCHECK --interval=30s --timeout=6s --start-period=120s --retries=3 \
     CMD ["find", "/tmp/pulse", "-mmin", "+5", "-exec", "false", "{}", "+"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from etude import Client
 from search_spaces.problems import Unauthorized
 from tests.containers import Container, ended, stop
+from tests.images import stages
 from tests.machine import until
 from tests.postgres import Postgres
 
@@ -45,7 +47,7 @@ def is_closed(postgres: Postgres) -> bool:
 
 
 @pytest.fixture
-def place(postgres: Postgres, tmp_path: Path) -> Path:
+def place(postgres: Postgres, tmp_path: Path) -> Iterator[Path]:
     """The host: a database that asks for a password, two files with secrets, an empty volume."""
     postgres.create_database("etude")
     postgres.ask_for_password("etude", PASSWORD)
@@ -54,7 +56,8 @@ def place(postgres: Postgres, tmp_path: Path) -> Path:
         (tmp_path / directory).mkdir()
     (tmp_path / "secrets" / "database-password").write_text(f"{PASSWORD}\n")
     (tmp_path / "secrets" / "admin-token").write_text(f"{TOKEN}\n")
-    return tmp_path
+    yield tmp_path
+    postgres.drop_database("etude")
 
 
 def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) -> None:
@@ -70,6 +73,7 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
         migrate.start()
         assert migrate.part.process is not None
         assert migrate.part.process.wait(SECONDS) == 0, migrate.log()
+        early = [part.name for part in (one, parts[-1]) if part.is_healthy()]
         for part in parts:
             part.start()
         for url in (one.url(8000), other.url(8000), dashboard.url(8080)):
@@ -84,11 +88,13 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
             seen = client.study("composed").view()
         page = httpx.get(f"{dashboard.url(8080)}/dashboard/", headers={"Accept": "text/html"}, trust_env=False)
         healthy = {part.name: part.is_healthy() for part in parts}
+        healthy["by its image"] = one.is_healthy(["CMD", *stages()["service"].healthcheck])
         statuses = stop(parts, SECONDS)
 
     assert answer.status == "final"
     assert seen.counts.complete + seen.counts.pruned == 4
     assert (page.status_code, page.headers["location"]) == (303, "/login?next=/dashboard/")
+    assert early == []
     assert all(healthy.values()), healthy
     assert statuses == [0] * len(parts), [part.log() for part in parts]
     assert not any(word in part.log() for part in parts for word in ("Traceback", PASSWORD, TOKEN))
