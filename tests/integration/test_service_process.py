@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,15 +19,23 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The whole service on a free port and an empty SQLite store."""
-    started = start(tmp_path)
-    yield started
-    started.kill()
-    started.wait()
-    assert started.stdout is not None
-    started.stdout.close()
+@pytest.fixture(scope="module")
+def staying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The whole service on a free port and an empty SQLite store, which no test ends."""
+    with running(tmp_path_factory.mktemp("staying")) as started:
+        yield started
+
+
+@contextmanager
+def running(place: Path) -> Iterator[subprocess.Popen[str]]:
+    started = start(place)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+        assert started.stdout is not None
+        started.stdout.close()
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -60,45 +69,27 @@ def child_of(service: subprocess.Popen[str], unlike: int | None = None) -> psuti
     raise AssertionError("no coordinator was started")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_service_starts_answers_and_ends(service: subprocess.Popen[str], number: int) -> None:
-    """One line with the address when ready; SIGTERM and SIGINT end it with status 0, its coordinator with it."""
-    url = address(service)
-    ready = httpx.get(f"{url}/readyz", trust_env=False)
-    coordinator = child_of(service)
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)]
+)
+def test_the_service_starts_answers_and_ends(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    """One line with the address when ready; SIGTERM and SIGINT end it with 0; its coordinator outlives no end of it."""
+    with running(tmp_path) as service:
+        url = address(service)
+        ready = httpx.get(f"{url}/readyz", trust_env=False)
+        coordinator = child_of(service)
 
-    service.send_signal(number)
+        service.send_signal(number)
 
-    assert ready.status_code == 200
-    assert service.wait(30) == 0
-    assert not coordinator.is_running()
-
-
-def test_a_coordinator_that_dies_is_started_again(service: subprocess.Popen[str]) -> None:
-    """kill -9 of the child: another one takes its place."""
-    address(service)
-    first = child_of(service)
-
-    first.kill()
-
-    assert child_of(service, unlike=first.pid).is_running()
+        assert ready.status_code == 200
+        assert service.wait(30) == status
+        psutil.wait_procs([coordinator], timeout=30 if number == signal.SIGKILL else 0)
+        assert not coordinator.is_running() or coordinator.status() == psutil.STATUS_ZOMBIE
 
 
-def test_the_coordinator_ends_with_its_parent(service: subprocess.Popen[str]) -> None:
-    """kill -9 of the service leaves no coordinator behind."""
-    address(service)
-    coordinator = child_of(service)
-
-    service.kill()
-    service.wait()
-
-    psutil.wait_procs([coordinator], timeout=30)
-    assert not coordinator.is_running() or coordinator.status() == psutil.STATUS_ZOMBIE
-
-
-def test_a_taken_port_is_said_in_plain_words(service: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_taken_port_is_said_in_plain_words(staying: subprocess.Popen[str], tmp_path: Path) -> None:
     """Exit 1 with the address and the variable to set."""
-    port = address(service).rsplit(":", maxsplit=1)[1]
+    port = address(staying).rsplit(":", maxsplit=1)[1]
 
     second = subprocess.run(
         [sys.executable, "-m", "service", "--only", "api", "--port", port],
@@ -113,6 +104,15 @@ def test_a_taken_port_is_said_in_plain_words(service: subprocess.Popen[str], tmp
     assert second.returncode == 1
     assert f"127.0.0.1:{port}" in second.stderr
     assert "ETUDE_PORT" in second.stderr
+
+
+def test_a_coordinator_that_dies_is_started_again(staying: subprocess.Popen[str]) -> None:
+    """kill -9 of the child: another one takes its place."""
+    first = child_of(staying)
+
+    first.kill()
+
+    assert child_of(staying, unlike=first.pid).is_running()
 
 
 def test_the_dashboard_is_a_process_of_its_own(tmp_path: Path) -> None:
