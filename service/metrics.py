@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -53,6 +61,8 @@ class Metrics:
 
     def __init__(self, read: Callable[[], Gauges], streams: Callable[[], float]) -> None:
         """Show what `read` finds in the store, and how many `streams` of events are open."""
+        # The time of each series' first sample would be a series of its own.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "etude_http_requests", "Requests answered, by route and status",

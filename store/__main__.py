@@ -1,10 +1,11 @@
-"""`python -m store upgrade | check | token ...`: bring the tables up to date, or say whether they are; tokens."""
+"""`python -m store upgrade | check | backup FILE | token ...`: the tables' version, a copy of them, tokens."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from search_spaces.model import problem_from_validation
 from search_spaces.problems import InvalidSpec, Problem
 from search_spaces.tokens import SCOPES, TokenRequest
 
+from .backup import back_up
 from .engine import Store, open_store
 from .settings import StoreSettings
 from .tokens import create_token, list_tokens, revoke_token
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one act on ETUDE_DATABASE_URL; 0 when it is done, or the tables are up to date."""
     flags = _parser().parse_args(arguments)
     try:
-        store = open_store(StoreSettings().url, upgrade=flags.act != "check")
+        store = open_store(StoreSettings().url, upgrade=flags.act not in ("check", "backup"))
     except Problem as problem:
         return _refused(problem, flags)
     try:
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     acts = parser.add_subparsers(dest="act", required=True)
     for act, says in (("upgrade", "bring the tables up to date"), ("check", "say whether they are")):
         _with_json(acts.add_parser(act, help=says))
+    copy = _with_json(acts.add_parser("backup", help="copy an SQLite store while it is in use"))
+    copy.add_argument("file", type=Path)
     token = acts.add_parser("token", help="make, list and revoke tokens").add_subparsers(dest="deed", required=True)
     create = _with_json(token.add_parser("create", help="make a token and print it, this once"))
     create.add_argument("name")
@@ -58,6 +62,9 @@ def _with_json(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _act(store: Store, flags: argparse.Namespace) -> tuple[str, object]:
     """Do it; return what a person reads, and the same for programs."""
+    if flags.act == "backup":
+        size = back_up(store, flags.file)
+        return f"{flags.file}: {size} bytes", {"file": str(flags.file), "bytes": size}
     if flags.act != "token":
         return "the store's tables are up to date", {"up_to_date": True}
     if flags.deed == "create":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -33,6 +33,8 @@ class WorkerMetrics(Collector):
     """Counts verbs by `observe_verb`; the rest it reads from the worker when it is asked."""
 
     def __init__(self) -> None:
+        # The time of each series' first sample would be a series of its own.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._verb_seconds = Histogram(
             "etude_worker_verb_duration_seconds", "Claims, reports and the other verbs, as the worker waits for them",
