@@ -5,18 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import cast
 
-import pytest
-
-from search_spaces.problems import StoreUnavailable
-from service import clock, coordinator
 from service.clock import Clock
 from service.coordinator import Coordinator
 from service.pulse import pulse_of
 from store import Store
-
-NO_STORE = cast("Store", None)
+from store.engine import make_engine
 
 
 class Rounds(threading.Event):
@@ -31,10 +25,6 @@ class Rounds(threading.Event):
         if self.left <= 0:
             self.set()
         return self.is_set()
-
-
-def away(*_: object) -> object:
-    raise StoreUnavailable("away")
 
 
 def test_a_beat_sets_the_file_s_time(tmp_path: Path) -> None:
@@ -55,14 +45,14 @@ def test_a_beat_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rounds_beat_while_the_store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rounds_beat_while_the_store_is_away() -> None:
     """An outage of the store is no reason to start a coordinator or a clock again."""
-    monkeypatch.setattr(coordinator, "own", away)
-    monkeypatch.setattr(coordinator, "disown", lambda *_: None)
-    monkeypatch.setattr(clock, "ended_nights", away)
+    url = "postgresql+psycopg://nobody@127.0.0.1:1/nowhere"
+    store = Store(make_engine(url), url)
     beats: list[str] = []
 
-    Coordinator(NO_STORE, "one", pulse=lambda: beats.append("coordinator")).work(Rounds(3))
-    Clock(NO_STORE, lambda _: 0.0, pulse=lambda: beats.append("clock")).work(Rounds(4))
+    Coordinator(store, "one", pulse=lambda: beats.append("coordinator")).work(Rounds(3))
+    Clock(store, lambda _: 0.0, pulse=lambda: beats.append("clock")).work(Rounds(4))
+    store.close()
 
     assert beats == ["coordinator"] * 3 + ["clock"] * 3
