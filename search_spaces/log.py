@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from types import TracebackType
 from typing import Any, Literal
 
 Format = Literal["auto", "json", "pretty"]
@@ -107,8 +109,17 @@ def write_to_stderr(root: str, form: Format = "auto", level: Level = "info") -> 
     stream = logging.StreamHandler()
     stream.setFormatter(LineFormatter(pretty=pretty))
     logging.basicConfig(level=logging.WARNING, handlers=[stream])
+    sys.excepthook = partial(_say_crash, root)
     for name in (root, "store"):
         logging.getLogger(name).setLevel(level.upper())
+
+
+def _say_crash(root: str, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write what ends the process as one event, too."""
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        logging.getLogger(root).critical("crashed", exc_info=(kind, error, trace))
 
 
 def _time_of(record: logging.LogRecord) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from search_spaces.log import HIDDEN, LineFormatter, bind, bound
 
+ROOT = Path(__file__).parents[3]
 TOKEN = "etude_" + "x9Y-" * 11
 
 
@@ -101,3 +105,22 @@ def test_secrets_are_hidden(written: StringIO, text: str, shown: str) -> None:
     logging.getLogger("lines.library").warning(text)
 
     assert written.getvalue().count(shown) == 2
+
+
+CRASHING = """
+from search_spaces.log import write_to_stderr
+write_to_stderr("lines", "json")
+raise ValueError("out of luck")
+"""
+
+
+def test_a_crash_is_an_event_too() -> None:
+    """What ends a process unforeseen is one line as well, with its traceback; the status is 1 as ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHING], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    [line] = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert (line["level"], line["event"]) == ("critical", "crashed")
+    assert "ValueError: out of luck" in line["traceback"]
