@@ -61,7 +61,7 @@ def test_compose_commands_name_profiles_and_services() -> None:
         line = " ".join(command)
         assert set(re.findall(r"--profile (\S+)", line)) <= profiles | {"*"}
         assert set(re.findall(r"--scale (\w+)=", line)) <= set(services)
-        assert set(re.findall(r"(?:exec|run --rm) (\S+) python", line)) <= set(services)
+        assert set(re.findall(r"(?:exec|run)(?: --[\w-]+)* (\w\S*)", line)) <= set(services)
 
 
 def test_image_commands_name_targets() -> None:
