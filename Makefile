@@ -53,6 +53,7 @@ soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optim
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest tests/soak
 	$(BIN)/python -m pytest --hypothesis-profile many $(PROPERTIES)
+	TESTS_OWN_BUDGETS=yes $(BIN)/python -m pytest tests/promises/test_readme.py
 
 bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
 	$(BIN)/python -m benchmarks.coordination
