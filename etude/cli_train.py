@@ -20,7 +20,7 @@ from .settings import PartsSettings
 EXPECTED = (CannotTrain, Problem, OSError, ValueError)
 
 
-@click.command(short_help="Train a script, unchanged, with the schedule that was found.")
+@click.command(short_help="Train a script with the schedule that was found.")
 @click.argument("answer")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--total-steps", type=click.IntRange(min=1), help="Updates of this training [default: the answer's].")
