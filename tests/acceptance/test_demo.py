@@ -1,4 +1,4 @@
-"""`etude demo` with a small budget, without a terminal; tests/soak has its forty trials."""
+"""`etude demo` with a small budget, without a terminal; tests/soak has the whole."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_progress_shows_both_phases(demo: tuple[Path, subprocess.CompletedProces
     progress = demo[1].stderr
 
     assert re.search(rf"^search \d+/{TRIALS}: \d+ complete, \d+ pruned, \d+ running", progress, re.MULTILINE)
-    assert re.search(r"^confirmation \d+/15: \d+ complete, \d+ running", progress, re.MULTILINE)
+    assert re.search(r"^confirmation \d+/\d+: \d+ complete, \d+ running", progress, re.MULTILINE)
     assert re.search(rf"^done {TRIALS}/{TRIALS}: .*best search score validation_loss 0\.\d+$", progress, re.MULTILINE)
 
 
 def test_the_closing_page_holds_everything_that_is_promised(
     demo: tuple[Path, subprocess.CompletedProcess[str], float],
 ) -> None:
-    """Sentence, candidate as text and JSON, curve as blocks and as a file, top five, baselines, addresses."""
+    """Sentence, candidate as text and JSON, curve as blocks and as a file, top five, arms, addresses."""
     place, done, _ = demo
     answer = Answer.model_validate_json((place / "answer.json").read_text())
     words = " ".join(done.stdout.split())
@@ -75,7 +75,8 @@ def test_the_closing_page_holds_everything_that_is_promised(
     assert "Best 5 of the search" in done.stdout
     for arm in answer.evidence.arms:
         assert re.search(rf"^{re.escape(arm.name)} +\d\.\d{{4}} ± \d\.\d{{4}}", done.stdout, re.MULTILINE)
-    assert {"sgd-cosine", "adamw-warmup-cosine", "adamw-linear-to-zero"} < {arm.name for arm in answer.evidence.arms}
+    assert "current" in {arm.name for arm in answer.evidence.arms}
+    assert len(answer.evidence.arms) == 3
     assert ElementTree.parse(place / "curve.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
     assert re.search(r"service +http://127\.0\.0\.1:\d+/docs", done.stdout)
 

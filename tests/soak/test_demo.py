@@ -1,4 +1,4 @@
-"""`etude demo` as `make demo` calls it: its forty trials by two workers in the promised time."""
+"""`etude demo` as `make demo` calls it: its trials by two workers in the promised time."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+from etude.demo import TRIALS
 from search_spaces.results import Answer
 from tests.machine import ROOT, free_settings
 
 PROMISED_SECONDS = 180
 
 
-def test_forty_trials_come_to_an_answer_in_the_promised_time(tmp_path: Path) -> None:
+def test_its_trials_come_to_an_answer_in_the_promised_time(tmp_path: Path) -> None:
     """Exit status 0 and a final answer within three minutes on two cores."""
     settings = free_settings(tmp_path)
     begun = time.monotonic()
@@ -36,4 +37,4 @@ def test_forty_trials_come_to_an_answer_in_the_promised_time(tmp_path: Path) -> 
     answer = Answer.model_validate_json((place / "answer.json").read_text())
     assert answer.status == "final"
     trials = answer.evidence.trials
-    assert trials.complete + trials.pruned + trials.failed == 40
+    assert trials.complete + trials.pruned + trials.failed == TRIALS
