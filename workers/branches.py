@@ -41,6 +41,11 @@ class Branch:
     beside: bool
     """Whether it leaves the trial's own training; else it comes before that, with a schedule that ends at the rung."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether its state was of no use: what begins again at step 0 is no branch of the trial's."""
+        return self.beside and self.attempt.start is None
+
 
 class Branching:
     """An `Engine` around another: trials whose rungs ask for more are trained for that, too."""
@@ -157,8 +162,8 @@ class Branching:
         return None if state is not None and self._leave_for_branch(stopped, state) else stopped
 
     def _after_branch(self, trial: Attempt, branch: Branch) -> Attempt | None:
-        if branch.beside and branch.attempt.start is None:
-            self.inner.leave(branch.attempt)  # its state was of no use: from the beginning it would be another training
+        if branch.is_lost and branch.attempt in self.inner.attempts:
+            self.inner.leave(branch.attempt)
         elif not branch.attempt.complete and branch.attempt.error is None:
             return None
         del self._branches[trial]
@@ -167,11 +172,10 @@ class Branching:
     def _after_cooldown(self, trial: Attempt, branch: Branch) -> Attempt:
         assert trial.evaluation is not None
         assert trial.start is not None
-        if branch.attempt.complete:
+        if branch.attempt.complete and not branch.is_lost:
             trial.evaluation = replace(trial.evaluation, cooldown=branch.attempt.value)
         else:
             _say_none(trial, branch)
-            trial.evaluation = replace(trial.evaluation)
         trial.start = _plain(trial.start)
         self.inner.enter(trial)
         return trial

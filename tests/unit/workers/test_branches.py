@@ -10,6 +10,7 @@ import pytest
 from search_spaces.work import ClaimedTrial
 from tests.small_task import SmallTask
 from tests.unit.workers.test_pack import CANDIDATES, Judged, apart, attempt, candidate
+from workers import branches
 from workers.branches import Branching, cooled, next_shorter
 from workers.engine import Attempt, Engine, TrainingState
 from workers.packing.pack import Pack
@@ -276,3 +277,19 @@ def _taken_up(one: Attempt, state: TrainingState | None, shown: list[Any]) -> At
     claimed: ClaimedTrial = one.claimed.model_copy(update={"settled_rung": settled})
     steps = 0 if state is None or "shorter" in state else state["step"]
     return Attempt(claimed, state, steps)
+
+
+@pytest.mark.parametrize("every", [10, 100])
+def test_a_branch_whose_state_is_of_no_use_is_none(monkeypatch: pytest.MonkeyPatch, every: int) -> None:
+    """An engine begins again where a state does not fit: that is another training, and its value is not taken."""
+
+    class Rarely(SmallTask):
+        evaluation_steps = every
+
+    monkeypatch.setattr(branches, "_of_branch", lambda state, horizon: {**state["scheduler"], "base_lrs": [9.9]})
+    one = attempt(0, CANDIDATES[2], rungs=[10], fidelity="cooldown", cooldown_steps=5)
+
+    shown = seen_of(Branching(Solo(Rarely()), Rarely()), one)
+
+    assert beside(shown) == {0: []}
+    assert raw(shown)[0][-1][0] == 50
