@@ -10,8 +10,10 @@ from store.owning import OWN_SECONDS
 from store.verbs import SqlVerbs
 
 from . import problems
+from .document import Described, name_of
 from .feeds import Feeds
 from .guard import Guard
+from .heads import Heads
 from .insights import Insights
 from .keyring import Keyring
 from .limits import Rates
@@ -54,10 +56,15 @@ def create_app(
     `coordinator` is the one that this process keeps running, if it does: readiness asks for it. `for_verbs` is the same
     store with connections for the verbs alone (`Store.for_verbs`).
     """
-    app = FastAPI(
-        title="Étude", version="1", description=DESCRIPTION, dependencies=[Depends(refuse_unstorable)],
-        docs_url=None, redoc_url=None,  # those pages of the framework load their program from elsewhere
-    )  # fmt: skip
+    app = Described(
+        title="Étude",
+        version="1",
+        description=DESCRIPTION,
+        dependencies=[Depends(refuse_unstorable)],
+        generate_unique_id_function=name_of,
+        docs_url=None,
+        redoc_url=None,  # those pages of the framework load their program from elsewhere
+    )
     app.state.store = store
     app.state.feeds = feeds = Feeds(store)
     app.state.metrics = metrics = Metrics(lambda: read_gauges(store, OWN_SECONDS), lambda: feeds.watching)
@@ -75,6 +82,7 @@ def create_app(
         *(history, recurrences, tokens, health, pages, login),
     ):
         app.include_router(module.router)
+    app.add_middleware(Heads)
     app.add_middleware(BodyLimit, limit_bytes=settings.body_bytes)
     app.add_middleware(Guard, keyring=app.state.keyring, rates=Rates(settings.token_requests_per_second))
     app.add_middleware(Requests, observe=metrics.observe_request)

@@ -76,25 +76,36 @@ StepsQuery = Annotated[
     int | None, Query(ge=1, le=1_000_000, description="Redraw for so many steps; default: the study's horizon")
 ]
 
+_PROBLEM = {
+    "application/problem+json": {
+        "schema": {
+            "type": "object",
+            "required": ["type", "title", "status", "code", "detail"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "code": {"type": "string"},
+                "detail": {"type": "string"},
+                "field": {"type": "string"},
+                "request_id": {"type": "string"},
+            },
+        }
+    }
+}
+_RETRY_AFTER = {"description": "Seconds to wait, with 429 and 503", "schema": {"type": "integer"}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {
         "description": "A problem (RFC 9457) with a stable `code`; `field` names what it is about",
-        "content": {
-            "application/problem+json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "code", "detail"],
-                    "properties": {
-                        "type": {"type": "string"},
-                        "title": {"type": "string"},
-                        "status": {"type": "integer"},
-                        "code": {"type": "string"},
-                        "detail": {"type": "string"},
-                        "field": {"type": "string"},
-                        "request_id": {"type": "string"},
-                    },
-                }
-            }
+        "content": _PROBLEM,
+        "headers": {
+            "Retry-After": _RETRY_AFTER,
+            "WWW-Authenticate": {"description": "With 401 and 403: what is needed", "schema": {"type": "string"}},
         },
-    }
+    },
+    "5XX": {
+        "description": "A problem: the store is away (503, worth trying again), or a defect (500)",
+        "content": _PROBLEM,
+        "headers": {"Retry-After": _RETRY_AFTER},
+    },
 }

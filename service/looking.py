@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from store.studies import get_study
 ENDED_STUDY = ("done", "stopped", "failed")
 LAST_ID = "end"
 """Id of the event after which a stream has nothing more to say."""
+POSITION = r"[0-9]{1,10}\.[0-9]{1,10}"
+"""How a `Position` is written: the id of every event before the last."""
 PHASES = (False, True)
 """The search's trials, then the confirmation's."""
 
@@ -34,10 +37,10 @@ class Position:
         Raises:
             InvalidSpec: no event of ours has such an id.
         """
-        numbers = text.split(".")
-        if len(numbers) != 2 or not all(part.isascii() and part.isdecimal() and len(part) < 11 for part in numbers):
+        if re.fullmatch(POSITION, text) is None:
             raise InvalidSpec("this is the id of no event; leave it out to begin now", field="Last-Event-ID")
-        return cls(int(numbers[0]), int(numbers[1]))
+        search, confirmation = text.split(".")
+        return cls(int(search), int(confirmation))
 
     def __str__(self) -> str:
         return f"{self.search}.{self.confirmation}"

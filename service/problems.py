@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from search_spaces.model import ProblemValue, field_path
 from search_spaces.problems import HorizonTooShort, InvalidSpec, MethodNotAllowed, NotFound, Problem, TooManyRequests
@@ -65,11 +67,21 @@ def _answer_framework(request: Request, error: Exception) -> ProblemResponse:
         return _respond(request, NotFound(f"there is nothing at {request.url.path}"))
     if error.status_code == 405:
         detail = f"{request.url.path} does not know {request.method}"
-        return _respond(request, MethodNotAllowed(detail), error.headers)
-    problem = InvalidSpec(str(error.detail))
-    response = _respond(request, problem, error.headers)
-    response.status_code = error.status_code
-    return response
+        return _respond(request, MethodNotAllowed(detail), {"Allow": ", ".join(_methods_at(request))})
+    return _respond(request, InvalidSpec(str(error.detail)), error.headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Say what an address knows; the framework would name the methods of the first route there only.
+
+    An address that is written out (`/v1/schedules/preview`) is not what `{kind}` in another one stands for.
+    """
+    path = request.scope["path"]
+    known = [context.original_route for context in iter_route_contexts(request.app.routes)]
+    here = [route for route in known if isinstance(route, Route) and route.path_regex.match(path)]
+    written_out = [route for route in here if route.path == path]
+    methods = {method for route in written_out or here for method in route.methods or ()}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
 def problem_from_rows(rows: Sequence[Row], body: Any) -> Problem:

@@ -14,15 +14,16 @@ from store.studies import get_study
 
 from .. import deps
 from ..feeds import Feeds
-from ..looking import ENDED_STUDY, LAST_ID, Position
+from ..looking import ENDED_STUDY, LAST_ID, POSITION, Position
 
 router = APIRouter(prefix="/v1/studies/{name}/events", tags=["studies"], responses=deps.PROBLEMS)
 MEDIA_TYPE = "text/event-stream"
+EVENT_ID = rf"^({POSITION}|{LAST_ID})?$"
 STUCK_SECONDS = 30.0
 """A client that takes nothing for so long is gone, whatever its connection says."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 DESCRIBED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "The events"},
+    200: {"content": {MEDIA_TYPE: {}}, "description": "The events"},
     204: {"description": "The study has ended, and the last event has been received: do not ask again"},
 }
 
@@ -32,7 +33,7 @@ async def show_events(
     name: deps.StudyName,
     request: Request,
     store: deps.StoreOf,
-    last_event_id: Annotated[str | None, Header(max_length=50)] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", pattern=EVENT_ID)] = None,
 ) -> Response:
     """Follow a study: `study` (the study) and `trial` (a trial without its curves) whenever they change, then `end`.
 

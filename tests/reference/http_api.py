@@ -45,7 +45,7 @@ def _route(method: str, path: str, operation: Schema) -> Iterator[str]:
     lines += [
         f"- answers {status}: {_content(answer)}"
         for status, answer in sorted(operation["responses"].items())
-        if status != "4XX"
+        if status not in ("4XX", "5XX")
     ]
     yield "\n".join([*lines, *(["- refuses with a [problem](#problems)"] if "4XX" in operation["responses"] else [])])
 
