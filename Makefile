@@ -12,7 +12,7 @@ BROWSER := .venv/.browser
 # Every process would compile our sources anew, and tests start hundreds of them: compiled code is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo up test browser check soak bench peers format clean install
+.PHONY: help demo up test browser check soak fuzz bench peers format clean install
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 16
@@ -54,6 +54,9 @@ soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optim
 	$(BIN)/python -m pytest tests/soak
 	$(BIN)/python -m pytest --hypothesis-profile many $(PROPERTIES)
 	TESTS_OWN_BUDGETS=yes $(BIN)/python -m pytest tests/promises/test_readme.py
+
+fuzz: $(INSTALLED)  ## ask every operation of the HTTP surface 5,000 odd things and more (SEED=7: other ones)
+	ETUDE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/soak/test_fuzzing.py
 
 bench: $(INSTALLED)  ## measure what coordination costs against Optuna's own path, on a PostgreSQL of its own
 	$(BIN)/python -m benchmarks.coordination

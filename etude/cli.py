@@ -72,6 +72,7 @@ Settings from the environment:
   ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
   ETUDE_WEBHOOK_HOSTS       hosts that recurrences may tell of their nights, with commas (none)
   ETUDE_WEBHOOK_NETWORKS    networks beyond the public internet in which those may be, 10.0.0.0/8 (none)
+  ETUDE_WEBHOOK_KEY_FILE    the key that the store's webhooks are sealed with (SQLite: one is made beside the store)
   ETUDE_CHECKPOINTS         where workers save trainings, a path or an fsspec URL (checkpoints in ETUDE_DATA_DIR)
   ETUDE_CHECKPOINT_SECONDS  training between two of a trial's (5; 0: saved at every rung)
   ETUDE_PULSE_FILE          whose time a worker, a coordinator or a clock sets while it goes on, for a probe (none)

@@ -27,7 +27,7 @@ ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 class WebhookSpec(Model):
     """Whom to tell when the verdict changes or a night fails."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^https?://\S+$")]
+    url: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^https?://[!-~]+$")]
     """Its host has to be on the operator's list (ETUDE_WEBHOOK_HOSTS)."""
     format: WebhookFormat = "json"
     """`json`: the night as the runs show it. `slack`: a text. `markdown`: a summary, for a CI's page."""

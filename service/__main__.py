@@ -149,10 +149,12 @@ def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event
 def _keep_time(settings: Settings, stop: threading.Event) -> int:
     from store import open_store
 
+    from .opening import seal_webhooks
     from .timekeeping import Timekeeping
 
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
     try:
+        seal_webhooks(store, settings)
         with Timekeeping(store, settings):
             stop.wait()
     finally:
@@ -192,7 +194,7 @@ def _serve(settings: Settings, *, alone: bool, copy_to: Path | None = None) -> i
     """Serve the API; unless it is to be `alone`, with a coordinator and a clock."""
     from store import open_store
 
-    from .opening import prepare_tokens
+    from .opening import prepare_tokens, seal_webhooks
     from .supervision import Supervised, command_for
     from .timekeeping import Timekeeping
 
@@ -200,6 +202,7 @@ def _serve(settings: Settings, *, alone: bool, copy_to: Path | None = None) -> i
     store = open_store(settings.store_url, pool_size=READS_AT_ONCE, lease_seconds=settings.lease_seconds)
     try:
         prepare_tokens(store, settings)
+        seal_webhooks(store, settings)
     except BaseException:
         listener.close()
         store.close()
@@ -241,7 +244,7 @@ def _copied(store: Store, to: Path | None) -> contextlib.AbstractContextManager[
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "ETUDE_ADMIN_TOKEN"}
+    kept = {name: value for name, value in os.environ.items() if name not in ("ETUDE_ADMIN_TOKEN", "ETUDE_WEBHOOK_KEY")}
     # A process's environment is easier to look into than a file: the password stays where it is.
     return kept | {"ETUDE_DATABASE_URL": settings.place}
 

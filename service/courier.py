@@ -14,6 +14,7 @@ from search_spaces.log import bind
 from search_spaces.problems import StoreUnavailable
 from store import Store
 from store.outbox import Message, settle_message, take_message
+from store.sealing import Seal
 
 from .telling import TYPES, body_of
 from .webhooks import Allowed, NotDelivered, post, signature
@@ -32,8 +33,11 @@ ATTEMPTS = 12
 class Courier:
     """Sends what recurrences of a store have to tell; any number of couriers may."""
 
-    def __init__(self, store: Store, allowed: Allowed, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Store, allowed: Allowed, seal: Seal | None = None, wall: Callable[[], float] = time.time
+    ) -> None:
         self.store = store
+        self._seal = seal
         self._allowed = allowed
         self._wall = wall
         """Seconds since 1970 for the signature, by which a receiver refuses an old message."""
@@ -57,7 +61,7 @@ class Courier:
         Raises:
             StoreUnavailable: the store cannot be reached just now.
         """
-        message = take_message(self.store, HOLD_SECONDS)
+        message = take_message(self.store, HOLD_SECONDS, self._seal)
         if message is None:
             return False
         error = self._send(message)
@@ -69,6 +73,8 @@ class Courier:
     def _send(self, message: Message) -> str | None:
         """Send a message; say what went wrong, None where nothing did."""
         webhook = message.webhook
+        if message.trouble is not None:
+            return message.trouble
         if webhook is None:
             return None  # nobody is to be told any more
         body, at = body_of(webhook.format, message.event, message.content), int(self._wall())

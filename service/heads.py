@@ -26,4 +26,4 @@ class Heads:
                 ended = True  # the server tells the application from now on that the client is gone
                 await send({"type": "http.response.body", "body": b""})
 
-        await self.app(scope | {"method": "GET"}, receive, send_head)
+        await self.app({**scope, "method": "GET"}, receive, send_head)

@@ -1,12 +1,19 @@
-"""Before a service listens: the operator's token is put into the store, and other machines are kept out without one."""
+"""Before a service listens: the operator's token is put into the store, other machines are kept out without one, and
+what an earlier version has left in clear is sealed."""
 
 from __future__ import annotations
 
+import logging
+
 from search_spaces.problems import InvalidSpec
 from store import Store
+from store.kept_webhooks import seal_earlier
 from store.tokens import is_guarded, set_admin_token
 
+from .sealing import seal_of
 from .settings import Settings, is_loopback
+
+log = logging.getLogger(__name__)
 
 
 def prepare_tokens(store: Store, settings: Settings) -> None:
@@ -37,3 +44,16 @@ def _admin_token(settings: Settings) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         words = f"{settings.admin_token_file} cannot be read as one token"
         raise InvalidSpec(words, field="ETUDE_ADMIN_TOKEN_FILE") from error
+
+
+def seal_webhooks(store: Store, settings: Settings) -> None:
+    """Seal what an earlier version has kept of webhooks in clear.
+
+    Raises:
+        InvalidSpec: there is such a thing, and no key to seal it with.
+    """
+    sealed = seal_earlier(store, seal_of(settings))
+    if sealed:
+        log.warning(
+            "%d webhooks that were in clear are sealed; copies of the store from before hold them still", sealed
+        )

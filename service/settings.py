@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     webhook_networks: str = ""
     """Networks beyond the public internet in which those hosts may be, `10.0.0.0/8`; none by default."""
 
+    webhook_key: SecretStr | None = None
+    """Seals URLs and secrets of webhooks in the store: at least 32 letters; several, the newest first, by spaces."""
+    webhook_key_file: Path | None = None
+    """A file that holds it, instead; beside an SQLite store one is made where neither is set."""
+
     @field_validator("webhook_networks")
     @classmethod
     def _networks(cls, written: str) -> str:

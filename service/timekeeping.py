@@ -12,6 +12,7 @@ from store import Store
 from .clock import Clock
 from .courier import Courier
 from .pulse import pulse_of
+from .sealing import seal_of
 from .settings import Settings
 from .supervision import Supervised
 from .webhooks import Allowed
@@ -27,7 +28,7 @@ class Timekeeping:
         nudge = None if coordinator is None else coordinator.nudge
         self._stop = threading.Event()
         clock = Clock(store, nudge=nudge, pulse=pulse_of(settings.pulse_file))
-        courier = Courier(store, Allowed.by(settings))
+        courier = Courier(store, Allowed.by(settings), seal_of(settings))
         self._threads = [self._thread("clock", clock.work), self._thread("courier", courier.work)]
 
     def _thread(self, name: str, work: Callable[[threading.Event], None]) -> threading.Thread:

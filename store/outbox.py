@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
-from search_spaces.recurrence import RecurrenceSpec, WebhookSpec
+from search_spaces.recurrence import WebhookSpec
 
 from .engine import Store
+from .kept_webhooks import opened
+from .sealing import NotOpened, Seal
 from .tables import outbox, recurrences
 
 ERROR_LENGTH = 500
@@ -28,7 +30,9 @@ class Message:
     attempts: int
     """How often it was tried before."""
     webhook: WebhookSpec | None
-    """With its secret; None where the recurrence has none any more."""
+    """With its secret; None where the recurrence has none any more, or where it cannot be read."""
+    trouble: str | None = None
+    """Why it cannot."""
 
 
 def tell(connection: Connection, recurrence: Row[Any], event: str, content: dict[str, Any], at: float) -> None:
@@ -39,7 +43,7 @@ def tell(connection: Connection, recurrence: Row[Any], event: str, content: dict
     connection.execute(insert(outbox).values(row))
 
 
-def take_message(store: Store, hold_seconds: float) -> Message | None:
+def take_message(store: Store, hold_seconds: float, seal: Seal | None = None) -> Message | None:
     """Take the message that has been due for longest; nobody else gets it for so long. Its attempt is counted."""
     with store.read() as connection:
         if connection.execute(_due(store.now(connection)).limit(1)).first() is None:
@@ -52,20 +56,22 @@ def take_message(store: Store, hold_seconds: float) -> Message | None:
             return None
         held = {"attempts": row.attempts + 1, "next_at": now + hold_seconds}
         connection.execute(update(outbox).where(outbox.c.id == row.id).values(held))
-    return _message(row)
+    return _message(row, seal)
 
 
 def _due(now: float) -> Any:
-    columns = (outbox, recurrences.c.name, recurrences.c.spec, recurrences.c.secret)
+    kept = (recurrences.c.spec, recurrences.c.webhook_url, recurrences.c.webhook_secret, recurrences.c.secret)
+    columns = (outbox, recurrences.c.name, *kept)
     joined = select(*columns).join(recurrences, recurrences.c.id == outbox.c.recurrence_id)
     return joined.where(outbox.c.next_at <= now)
 
 
-def _message(row: Row[Any]) -> Message:
-    webhook = RecurrenceSpec.model_validate(row.spec).webhook
-    if webhook is not None:
-        webhook = webhook.model_copy(update={"secret": row.secret})
-    return Message(row.id, row.name, row.event, row.content, row.attempts, webhook)
+def _message(row: Row[Any], seal: Seal | None) -> Message:
+    try:
+        webhook, trouble = opened(row, seal), None
+    except NotOpened as problem:
+        webhook, trouble = None, str(problem)
+    return Message(row.id, row.name, row.event, row.content, row.attempts, webhook, trouble)
 
 
 def settle_message(store: Store, key: int, error: str | None, again_seconds: float | None) -> None:

@@ -12,11 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from search_spaces.candidate import Candidate
 from search_spaces.problems import NameTaken, NotFound
-from search_spaces.recurrence import RecurrenceSpec, RecurrenceView, WebhookView
+from search_spaces.recurrence import RecurrenceSpec, RecurrenceView, WebhookSpec, WebhookView
 from search_spaces.results import Page
 
 from .engine import Store
 from .held import as_time
+from .kept_webhooks import closed, is_signed, opened, readable
+from .sealing import NotOpened, Seal
 from .tables import recurrences
 
 Now = Callable[[Connection], float]
@@ -27,7 +29,7 @@ NextDue = Callable[[RecurrenceSpec, float], float | None]
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A recurrence as it is kept; `spec` has no secret."""
+    """A recurrence as it is kept; `spec` shows of its webhook only whom it reaches."""
 
     key: int
     spec: RecurrenceSpec
@@ -39,22 +41,25 @@ class Recurrence:
     """When `next_due_at` was computed."""
 
 
-def create(store: Store, spec: RecurrenceSpec, next_due: NextDue, now: Now | None = None) -> RecurrenceView:
-    """Keep a new recurrence; the same spec again changes nothing.
+def create(
+    store: Store, spec: RecurrenceSpec, next_due: NextDue, now: Now | None = None, seal: Seal | None = None
+) -> RecurrenceView:
+    """Keep a new recurrence, its webhook under `seal`; the same spec again changes nothing.
 
     Raises:
         NameTaken: another one has the name.
+        InvalidSpec: it has a webhook, and there is no key to seal it with.
     """
-    body, secret = _stored(spec)
+    sealed = closed(spec.webhook, seal)
     try:
         with store.begin() as connection:
             row = _find(connection, spec.name)
-            if row is not None and (row.spec, row.secret) == (body, secret):
+            if row is not None and row.spec == _stored(spec) and _opens_to(row, spec.webhook, seal):
                 return _view(row)
             if row is not None:
                 raise _taken(spec.name)
             at = (now or store.now)(connection)
-            connection.execute(insert(recurrences).values(_fresh(spec, body, secret, next_due, at)))
+            connection.execute(insert(recurrences).values(_fresh(spec, next_due, at) | sealed))
             return _view(_named(connection, spec.name))
     except IntegrityError as error:
         raise _taken(spec.name) from error
@@ -64,11 +69,17 @@ def _taken(name: str) -> NameTaken:
     return NameTaken(f"a recurrence named {name} exists", field="name")
 
 
-def _fresh(spec: RecurrenceSpec, body: Any, secret: str | None, next_due: NextDue, at: float) -> dict[str, Any]:
+def _opens_to(row: Row[Any], webhook: WebhookSpec | None, seal: Seal | None) -> bool:
+    try:
+        return opened(row, seal) == webhook
+    except NotOpened:
+        return False
+
+
+def _fresh(spec: RecurrenceSpec, next_due: NextDue, at: float) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "spec": body,
-        "secret": secret,
+        "spec": _stored(spec),
         "in_use": _candidate_json(spec.template.current),
         "widened": {},
         "next_due_at": None if spec.paused else next_due(spec, at),
@@ -78,13 +89,9 @@ def _fresh(spec: RecurrenceSpec, body: Any, secret: str | None, next_due: NextDu
     }
 
 
-def _stored(spec: RecurrenceSpec) -> tuple[dict[str, Any], str | None]:
-    """Divide a spec into what may be read and what may not."""
-    body = spec.model_dump(mode="json")
-    secret = None if spec.webhook is None else spec.webhook.secret
-    if body["webhook"] is not None:
-        body["webhook"] = {**body["webhook"], "secret": None}
-    return body, secret
+def _stored(spec: RecurrenceSpec) -> dict[str, Any]:
+    """Return what may be read of a spec."""
+    return {**spec.model_dump(mode="json"), "webhook": readable(spec.webhook)}
 
 
 def _candidate_json(candidate: Candidate | None) -> Any:
@@ -97,14 +104,19 @@ def change(
     changed: Callable[[RecurrenceSpec], RecurrenceSpec],
     next_due: NextDue,
     now: Now | None = None,
+    seal: Seal | None = None,
+    *,
+    webhook_too: bool = True,
 ) -> RecurrenceView:
     """Let `changed` make a new spec of the stored one, in one transaction; its due times count from now on.
 
-    A webhook without a secret keeps the stored one as long as its URL stays. Another template begins anew: its
-    `current` is the schedule in use, and no range of it is wider.
+    The stored one shows of its webhook only whom it reaches; without `webhook_too` the webhook stays what it is. A new
+    one without a secret keeps the stored one's as long as its URL stays. Another template begins anew: its `current`
+    is the schedule in use, and no range of it is wider.
 
     Raises:
         NotFound: there is no such recurrence.
+        InvalidSpec: it gets a webhook, and there is no key to seal it with.
     """
     with store.begin() as connection:
         row = connection.execute(select(recurrences).where(recurrences.c.name == name).with_for_update()).first()
@@ -112,9 +124,12 @@ def change(
             raise _missing(name)
         earlier = RecurrenceSpec.model_validate(row.spec)
         spec = changed(earlier)
-        body, secret = _stored(spec)
         at = (now or store.now)(connection)
-        values: dict[str, Any] = {"spec": body, "secret": secret or _kept_secret(row, body), "updated_at": at}
+        values: dict[str, Any] = {"spec": _stored(spec), "updated_at": at}
+        if webhook_too:
+            values |= closed(_with_kept_secret(row, spec.webhook, seal), seal)
+        else:
+            values["spec"]["webhook"] = row.spec["webhook"]
         if _due_differently(earlier, spec):
             values |= {"next_due_at": None if spec.paused else next_due(spec, at), "due_known_at": at}
         if spec.template != earlier.template:
@@ -123,10 +138,15 @@ def change(
         return _view(_named(connection, name))
 
 
-def _kept_secret(row: Row[Any], body: dict[str, Any]) -> str | None:
-    earlier, later = row.spec["webhook"], body["webhook"]
-    same = earlier is not None and later is not None and earlier["url"] == later["url"]
-    return row.secret if same else None
+def _with_kept_secret(row: Row[Any], webhook: WebhookSpec | None, seal: Seal | None) -> WebhookSpec | None:
+    if webhook is None or webhook.secret is not None:
+        return webhook
+    try:
+        before = opened(row, seal)
+    except NotOpened:  # by whose loss nobody is kept from naming another webhook
+        return webhook
+    same = before is not None and before.url == webhook.url
+    return webhook.model_copy(update={"secret": before.secret}) if before is not None and same else webhook
 
 
 def _due_differently(earlier: RecurrenceSpec, spec: RecurrenceSpec) -> bool:
@@ -225,4 +245,4 @@ def _webhook(row: Row[Any]) -> WebhookView | None:
     said = row.spec["webhook"]
     if said is None:
         return None
-    return WebhookView(host=urlsplit(said["url"]).hostname or "", format=said["format"], signed=row.secret is not None)
+    return WebhookView(host=urlsplit(said["url"]).hostname or "", format=said["format"], signed=is_signed(row))

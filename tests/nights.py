@@ -15,6 +15,7 @@ from service.due_times import next_due
 from store import Store
 from store.night_views import list_runs
 from store.recurrences import create
+from store.sealing import Seal
 from store.tables import studies
 from tests.integration.service_simulation import SimulatedWorker
 
@@ -53,8 +54,11 @@ def spec_of(name: str = "nightly", **fields: Any) -> RecurrenceSpec:
     return RecurrenceSpec.model_validate(body | fields)
 
 
+SEAL = Seal(lambda _make: ["the key of the tests, of 32 letters and more"])
+
+
 def recur(store: Store, now: FakeTime, name: str = "nightly", **fields: Any) -> RecurrenceView:
-    return create(store, spec_of(name, **fields), next_due, now)
+    return create(store, spec_of(name, **fields), next_due, now, SEAL)
 
 
 def nights(store: Store, name: str = "nightly") -> list[RunView]:

@@ -29,6 +29,7 @@ from ..limits import check_trials
 from ..night import asked_for, check_template
 from ..pages.nights import nights_of
 from ..pages.rendering import page
+from ..sealing import seal_of
 from ..webhooks import Allowed, check_webhook
 
 router = APIRouter(prefix="/v1/recurrences", tags=["recurrences"], responses=deps.PROBLEMS)
@@ -60,7 +61,7 @@ def create_recurrence(
     The same spec again is answered with what is there.
     """
     _check(spec, offers(store), request)
-    view = create(store, spec, next_due)
+    view = create(store, spec, next_due, seal=seal_of(request.app.state.settings))
     response.headers["Location"] = f"/v1/recurrences/{view.name}"
     return view
 
@@ -93,7 +94,8 @@ def change_recurrence(name: Name, asked: RecurrenceChange, request: Request, sto
     A new template is the schedule in use's, too: its `current`, and no longer an adopted one.
     """
 
-    known = offers(store)
+    known, settings = offers(store), request.app.state.settings
+    webhook_too = "webhook" in asked.model_fields_set
 
     def changed(earlier: RecurrenceSpec) -> RecurrenceSpec:
         given = asked.model_dump(mode="json", include=asked.model_fields_set)
@@ -104,7 +106,7 @@ def change_recurrence(name: Name, asked: RecurrenceChange, request: Request, sto
         _check(spec, known, request)
         return spec
 
-    return change(store, name, changed, next_due)
+    return change(store, name, changed, next_due, seal=seal_of(settings), webhook_too=webhook_too)
 
 
 @router.delete("/{name}", status_code=204)

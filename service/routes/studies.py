@@ -68,7 +68,12 @@ def submit_study(
     dry_run: Annotated[bool, Query(description="Validate and plan, store nothing")] = False,
     step_seconds: Annotated[
         float | None,
-        Query(gt=0, le=1e9, allow_inf_nan=False, description="With dry_run: a worker's seconds for one update, as measured"),
+        Query(
+            gt=0,
+            le=1e9,
+            allow_inf_nan=False,
+            description="With dry_run: a worker's seconds for one update, as measured",
+        ),
     ] = None,
 ) -> StudyView | StudyPlan:
     """Submit a study; with `Idempotency-Key` a repeated request gets the study that the first one made."""

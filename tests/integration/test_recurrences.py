@@ -20,7 +20,7 @@ from store.recurrences import change, get
 from store.studies import change_state, delete_study, get_study
 from store.workers import offers
 from tests.integration.service_simulation import simulated
-from tests.nights import TEMPLATE, FakeTime, moment_of, nights, recur, study_names, train_all
+from tests.nights import SEAL, TEMPLATE, FakeTime, moment_of, nights, recur, study_names, train_all
 
 NOON = "2030-03-27T12:00:00+01:00"
 SHORT = {"cron": "0 * * * *", "zone": "UTC"}
@@ -307,7 +307,7 @@ def test_news_is_told_and_nothing_else(store: Store, clock: Clock, now: FakeTime
     delete_study(store, nights(store)[2].study or "")
     clock.round()
 
-    messages = [take_message(store, 60) for _ in range(3)]
+    messages = [take_message(store, 60, SEAL) for _ in range(3)]
 
     said = [(message.event, message.content["due_at"]) for message in messages if message is not None]
     assert said == [("verdict_changed", "2030-03-27T12:00:00Z"), ("night_failed", "2030-03-27T14:00:00Z")]

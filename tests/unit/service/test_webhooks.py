@@ -27,7 +27,7 @@ from store import Store, open_store
 from store.nights import FAILED, VERDICT
 from store.outbox import tell, unsent
 from store.tables import outbox, recurrences
-from tests.nights import FakeTime, moment_of, recur
+from tests.nights import SEAL, FakeTime, moment_of, recur
 
 SECRET = "0123456789abcdef"
 NIGHT: dict[str, Any] = {
@@ -142,7 +142,7 @@ def told(store: Store, receiver: type[Receiver], event: str = VERDICT, **webhook
     with store.begin() as connection:
         row = connection.execute(select(recurrences)).one()
         tell(connection, row, event, NIGHT, store.now(connection))
-    return Courier(store, allowed(f"127.0.0.1:{port}"), wall=lambda: 1000.0)
+    return Courier(store, allowed(f"127.0.0.1:{port}"), SEAL, wall=lambda: 1000.0)
 
 
 def test_a_message_is_signed_and_sent_once(store: Store, receiver: type[Receiver]) -> None:
