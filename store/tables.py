@@ -281,10 +281,11 @@ recurrences = Table(
     metadata,
     Column("id", Key, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
-    Column("spec", Json, nullable=False, comment="RecurrenceSpec; of its webhook only whom it reaches"),
+    Column("spec", Json, nullable=False, comment="RecurrenceSpec, without the secret of its webhook"),
     Column("webhook_url", Text, comment="its whole URL, sealed"),
     Column("webhook_secret", Text, comment="what signs, sealed"),
-    Column("secret", Text, comment="what signs, in clear: of an earlier version, until a service starts"),
+    # In clear: of an earlier version, until a service starts.
+    Column("secret", Text, comment="of the webhook; never read back"),
     Column("in_use", Json, comment="the candidate that nights compare with"),
     Column("in_use_from", Text, comment="the study that it was adopted from"),
     Column("widened", Json, nullable=False, comment="ranges that are wider than the template's, by parameter"),

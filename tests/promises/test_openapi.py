@@ -55,7 +55,7 @@ PROMISED = [
 def surface(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The document that a started service serves."""
     with started(tmp_path_factory.mktemp("openapi")) as machine:
-        answer = httpx.get(f"{machine.settings.url}/openapi.json", trust_env=False)
+        answer = httpx.get(f"{machine.settings.url}/openapi.json", trust_env=False, timeout=60)
         assert httpx.get(f"{machine.settings.url}/docs", trust_env=False).is_success
     return answer.raise_for_status().json()
 

@@ -1,0 +1,122 @@
+"""Walks along the links of the OpenAPI document: each operation is asked with what the answer before has said.
+
+Schemathesis makes the requests and holds the answers against the document; chance chooses among the links, by a seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from schemathesis.core import NOT_SET
+from schemathesis.core.failures import FailureGroup
+from schemathesis.generation.case import Case
+from schemathesis.schemas import APIOperation, BaseSchema
+
+from tests.fuzzing import LIKELY, Found
+
+STARTS = ("submit_study", "claim", "create_recurrence", "make_token")
+LONGEST = 7
+"""Operations of one walk."""
+HELD_TRIAL = {"reports": [{"step": 10, "value": 0.5}]}
+BODIES: dict[str, dict[str, Any]] = LIKELY | {
+    "POST /v1/work/claim": {"worker": "walker", "tasks": [{"name": "nothing", "version": "1"}]},
+    "POST /v1/work/report": {"items": [HELD_TRIAL]},
+    "POST /v1/work/finish": {"items": [HELD_TRIAL | {"state": "complete", "value": 0.4, "steps_done": 100}]},
+}
+"""What is added to what a link says."""
+Asked = tuple[str, Mapping[str, Any]]
+"""An operation, and what a link says of its parameters and its body."""
+Answer = tuple[Case, int, Any]
+"""A request, the status and the JSON of its answer."""
+
+
+def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str | None = None) -> None:
+    """Take `count` walks, from each start in turn, and add what became of them."""
+    dice, numbers = random.Random(seed), itertools.count()
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    starts = [start for start in STARTS if start != "make_token" or token is not None]
+    for start in itertools.islice(itertools.cycle(starts), count):
+        asked: Asked | None = (start, {})
+        for _ in range(LONGEST):
+            if asked is None:
+                break
+            answer = _ask(schema, found, asked, headers, next(numbers))
+            links = list(_links(answer))
+            asked = None
+            while links and asked is None:
+                asked = _followed(links.pop(dice.randrange(len(links))), answer)
+
+
+def _ask(schema: BaseSchema, found: Found, asked: Asked, headers: dict[str, str], number: int) -> Answer:
+    target, said = asked
+    operation: APIOperation = schema.find_operation_by_id(target)
+    body = _body(operation.label, said.get("requestBody", {}), number)
+    case = operation.Case(path_parameters=dict(said.get("parameters", {})), body=body)
+    if body is not NOT_SET:
+        case.media_type = "application/json"
+    response = case.call(headers=headers)
+    found.cases["walks"] += 1
+    found.answers[operation.label, response.status_code] += 1
+    try:
+        case.validate_response(response)
+    except FailureGroup as group:
+        for failure in group.exceptions:
+            found.failures.setdefault((operation.label, "walk", failure.title), f"{failure}\n{case.as_curl_command()}")
+    is_json = response.headers.get("content-type") == ["application/json"] and bool(response.content)
+    return case, response.status_code, response.json() if is_json else None
+
+
+def _body(label: str, linked: Mapping[str, Any], number: int) -> Any:
+    body = _merged(BODIES.get(label, {}), linked)
+    if label in ("POST /v1/studies", "POST /v1/recurrences", "POST /v1/tokens"):
+        body["name"] = f"walk-{number}"
+    if label in ("POST /v1/work/claim", "POST /v1/studies/{name}/trials", "POST /v1/recurrences/{name}/runs"):
+        body["claim_id"] = f"walk-{number}"
+    return body or NOT_SET
+
+
+def _merged(body: Any, linked: Any) -> Any:
+    if isinstance(body, Mapping) and isinstance(linked, Mapping):
+        both = {key: _merged(body[key], linked[key]) for key in body.keys() & linked.keys()}
+        return {**body, **linked, **both}
+    if isinstance(body, list) and isinstance(linked, list):
+        return [_merged(*pair) for pair in zip(body, linked, strict=True)]
+    return linked
+
+
+def _links(answer: Answer) -> Iterator[Mapping[str, Any]]:
+    case, status, _ = answer
+    responses = case.operation.definition.raw["responses"]
+    yield from responses.get(str(status), {}).get("links", {}).values()
+
+
+def _followed(link: Mapping[str, Any], answer: Answer) -> Asked | None:
+    """Return what a link asks; None where the answer has not what it takes: nothing was leased."""
+    try:
+        return link["operationId"], _evaluated({key: link[key] for key in ("parameters", "requestBody") if key in link},
+                                               answer)  # fmt: skip
+    except (LookupError, TypeError):
+        return None
+
+
+def _evaluated(value: Any, answer: Answer) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _evaluated(inner, answer) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_evaluated(inner, answer) for inner in value]
+    return _expressed(value, answer) if isinstance(value, str) and value.startswith("$") else value
+
+
+def _expressed(expression: str, answer: Answer) -> Any:
+    """Evaluate one of OpenAPI's runtime expressions, of the kinds that the document uses."""
+    case, _, said = answer
+    place, _, pointer = expression.partition("#/")
+    if place.startswith("$request.path."):
+        return case.path_parameters[place.removeprefix("$request.path.")]
+    here = said if place == "$response.body" else case.body
+    for part in pointer.split("/"):
+        here = here[int(part)] if isinstance(here, list) else here[part]
+    return here
