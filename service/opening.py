@@ -3,8 +3,7 @@ what an earlier version has left in clear is sealed."""
 
 from __future__ import annotations
 
-import logging
-
+from search_spaces.log import bind
 from search_spaces.problems import InvalidSpec
 from store import Store
 from store.kept_webhooks import seal_earlier
@@ -13,7 +12,7 @@ from store.tokens import is_guarded, set_admin_token
 from .sealing import seal_of
 from .settings import Settings, is_loopback
 
-log = logging.getLogger(__name__)
+log = bind(__name__)
 
 
 def prepare_tokens(store: Store, settings: Settings) -> None:
@@ -54,6 +53,4 @@ def seal_webhooks(store: Store, settings: Settings) -> None:
     """
     sealed = seal_earlier(store, seal_of(settings))
     if sealed:
-        log.warning(
-            "%d webhooks that were in clear are sealed; copies of the store from before hold them still", sealed
-        )
+        log.warning("webhooks_sealed", count=sealed)  # copies of the store from before hold them still
