@@ -54,6 +54,24 @@ Failed = tuple[str, str, str]
 """Operation, check and title."""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """How much is asked, and how."""
+
+    seed: int = 0
+    """0: the same cases at every time."""
+    examples: int = 1
+    """Of every operation, allowed or not."""
+    chains: int = 1
+    """Of operations in odd orders."""
+    phases: tuple[str, ...] = PHASES
+    token: str | None = None
+    """Every request shows it, and that all are refused without one is checked, too; without one the service asks for
+    none, and the routes of tokens are left out: the first token would put the fuzzing itself out of the door."""
+    url: str = HERE
+    """Where it is served; by default it is called in this process."""
+
+
 @dataclass
 class Found:
     """What became of a fuzzing."""
@@ -93,29 +111,20 @@ class Found:
             self.failures.setdefault(failed, example)
 
 
-def schema_of(
-    app: FastAPI, *, seed: int, counts: tuple[int, int] = (0, 0), phases: tuple[str, ...] = (), token: str | None = None
-) -> BaseSchema:
-    """Return the application's document as schemathesis sees it.
-
-    With a `token` every request shows it, and that all are refused without one is checked, too; without one the token's
-    routes that would ask everybody else for one are left out.
-    """
-    document = app.openapi() if token is not None else _open_to_all(app.openapi())
-    schema = schemathesis.openapi.from_dict(document, config=_settings(seed, counts, phases, token))
-    schema.app = app
+def schema_of(app: FastAPI, asking: Asking) -> BaseSchema:
+    """Return the application's document as schemathesis sees it."""
+    document = app.openapi() if asking.token is not None else _open_to_all(app.openapi())
+    schema = schemathesis.openapi.from_dict(document, config=_settings(asking))
+    schema.app = app if asking.url == HERE else None
     schema.hook(filter_case)
     schema.hook(map_case)
     return schema
 
 
-def fuzz(
-    app: FastAPI, *, seed: int, examples: int, chains: int, phases: tuple[str, ...] = PHASES, token: str | None = None
-) -> Found:
-    """Ask every operation `examples` times, allowed or not, and `chains` chains of them in odd orders."""
+def fuzz(app: FastAPI, asking: Asking) -> Found:
+    """Ask every operation, one by one and in odd orders."""
     found = Found()
-    schema = schema_of(app, seed=seed, counts=(examples, chains), phases=phases, token=token)
-    for event in engine.from_schema(schema).execute():
+    for event in engine.from_schema(schema_of(app, asking)).execute():
         if isinstance(event, events.ScenarioFinished):
             found.add(event)
         elif isinstance(event, events.NonFatalError):
@@ -170,29 +179,33 @@ def _open_to_all(document: dict[str, Any]) -> dict[str, Any]:
     return {**document, "paths": paths}
 
 
-def _settings(seed: int, counts: tuple[int, int], phases: tuple[str, ...], token: str | None) -> SchemathesisConfig:
-    examples, chains = counts
+def _settings(asking: Asking) -> SchemathesisConfig:
     written: dict[str, Any] = {
-        "seed": seed,
-        "base-url": HERE,
+        "seed": asking.seed,
+        "base-url": asking.url,
         "request-timeout": 60,
         "max-stream-events": 2,
-        "generation": {"max-examples": examples, "database": "none", "no-shrink": True, "deterministic": True},
+        "generation": {
+            "max-examples": asking.examples,
+            "database": "none",
+            "no-shrink": True,
+            "deterministic": asking.seed == 0,
+        },
         "phases": {
             "examples": {"enabled": False},  # the document has none
-            "coverage": {"enabled": "coverage" in phases},
-            "fuzzing": {"enabled": "fuzzing" in phases},
-            "stateful": {"enabled": "stateful" in phases, "generation": {"max-examples": chains}},
+            "coverage": {"enabled": "coverage" in asking.phases},
+            "fuzzing": {"enabled": "fuzzing" in asking.phases},
+            "stateful": {"enabled": "stateful" in asking.phases, "generation": {"max-examples": asking.chains}},
         },
         "checks": {
             "positive_data_acceptance": {"expected-statuses": REFUSED},
-            "ignored_auth": {"enabled": token is not None},
+            "ignored_auth": {"enabled": asking.token is not None},
         },
         "dictionaries": {"names": {"values": list(NAMES)}},
         "parameters": {"path.name": {"dictionary": "names", "probability": 0.5}},
     }
-    if token is not None:
-        written["headers"] = {"Authorization": f"Bearer {token}"}
+    if asking.token is not None:
+        written["headers"] = {"Authorization": f"Bearer {asking.token}"}
     return SchemathesisConfig.from_dict(written)
 
 

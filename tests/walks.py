@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,8 +35,8 @@ Answer = tuple[Case, int, Any]
 
 
 def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str | None = None) -> None:
-    """Take `count` walks, from each start in turn, and add what became of them."""
-    dice, numbers = random.Random(seed), itertools.count()
+    """Take `count` walks, from each start in turn, the least trodden link first; add what became of them."""
+    dice, numbers, trodden = random.Random(seed), itertools.count(), Counter[tuple[str, str]]()
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     starts = [start for start in STARTS if start != "make_token" or token is not None]
     for start in itertools.islice(itertools.cycle(starts), count):
@@ -44,10 +45,31 @@ def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str 
             if asked is None:
                 break
             answer = _ask(schema, found, asked, headers, next(numbers))
-            links = list(_links(answer))
-            asked = None
-            while links and asked is None:
-                asked = _followed(links.pop(dice.randrange(len(links))), answer)
+            asked = _next(asked[0], answer, trodden, dice)
+
+
+def _next(here: str, answer: Answer, trodden: Counter[tuple[str, str]], dice: random.Random) -> Asked | None:
+    """Return what a link asks; None where no link of the answer has what it takes: nothing was leased."""
+    links = sorted(_links(answer), key=lambda link: (trodden[here, link["operationId"]], dice.random()))
+    for link in links:
+        trodden[here, link["operationId"]] += 1
+        said = {key: link[key] for key in ("parameters", "requestBody") if key in link}
+        try:
+            return link["operationId"], _evaluated(said, answer)
+        except (LookupError, TypeError):
+            continue
+    return None
+
+
+def linked(schema: BaseSchema) -> set[str]:
+    """Return the operations that walks come to, as method and path."""
+    found = {schema.find_operation_by_id(start).label for start in STARTS}
+    for operation in schema.raw_schema["paths"].values():
+        for said in operation.values():
+            for response in said["responses"].values():
+                targets = (link["operationId"] for link in response.get("links", {}).values())
+                found |= {schema.find_operation_by_id(target).label for target in targets}
+    return found
 
 
 def _ask(schema: BaseSchema, found: Found, asked: Asked, headers: dict[str, str], number: int) -> Answer:
@@ -91,15 +113,6 @@ def _links(answer: Answer) -> Iterator[Mapping[str, Any]]:
     case, status, _ = answer
     responses = case.operation.definition.raw["responses"]
     yield from responses.get(str(status), {}).get("links", {}).values()
-
-
-def _followed(link: Mapping[str, Any], answer: Answer) -> Asked | None:
-    """Return what a link asks; None where the answer has not what it takes: nothing was leased."""
-    try:
-        return link["operationId"], _evaluated({key: link[key] for key in ("parameters", "requestBody") if key in link},
-                                               answer)  # fmt: skip
-    except (LookupError, TypeError):
-        return None
 
 
 def _evaluated(value: Any, answer: Answer) -> Any:

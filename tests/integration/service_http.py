@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from service.app import create_app
 from service.settings import Settings
@@ -28,12 +29,12 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def serving(store: Store) -> Iterator[httpx.Client]:
-    """Serve the store's API while the block runs; the client's address is the server's."""
+def serving(store: Store, app: FastAPI | None = None) -> Iterator[httpx.Client]:
+    """Serve the store's API, or `app` on it, while the block runs; the client's address is the server's."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        create_app(store, Settings()), log_level="critical", lifespan="off", ws="none", access_log=False
+        app or create_app(store, Settings()), log_level="critical", lifespan="off", ws="none", access_log=False
     )
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
