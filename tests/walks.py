@@ -18,7 +18,8 @@ from schemathesis.schemas import APIOperation, BaseSchema
 
 from tests.fuzzing import LIKELY, Found
 
-STARTS = ("submit_study", "claim", "create_recurrence", "make_token")
+STARTS = ("submit_study", "claim", "submit_study", "create_recurrence", "submit_study", "make_token")
+"""In turn: most walks begin with a study."""
 LONGEST = 7
 """Operations of one walk."""
 HELD_TRIAL = {"reports": [{"step": 10, "value": 0.5}]}
@@ -37,6 +38,7 @@ Answer = tuple[Case, int, Any]
 def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str | None = None) -> None:
     """Take `count` walks, from each start in turn, the least trodden link first; add what became of them."""
     dice, numbers, trodden = random.Random(seed), itertools.count(), Counter[tuple[str, str]]()
+    ahead = Counter(source for source, _ in _all_links(schema))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     starts = [start for start in STARTS if start != "make_token" or token is not None]
     for start in itertools.islice(itertools.cycle(starts), count):
@@ -45,13 +47,20 @@ def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str 
             if asked is None:
                 break
             answer = _ask(schema, found, asked, headers, next(numbers))
-            asked = _next(asked[0], answer, trodden, dice)
+            asked = _next(asked[0], answer, trodden, ahead, dice)
 
 
-def _next(here: str, answer: Answer, trodden: Counter[tuple[str, str]], dice: random.Random) -> Asked | None:
+def _next(
+    here: str, answer: Answer, trodden: Counter[tuple[str, str]], ahead: Counter[str], dice: random.Random
+) -> Asked | None:
     """Return what a link asks; None where no link of the answer has what it takes: nothing was leased."""
-    links = sorted(_links(answer), key=lambda link: (trodden[here, link["operationId"]], dice.random()))
-    for link in links:
+
+    def worn(link: Mapping[str, Any]) -> tuple[float, float]:
+        """By how much lies behind it: what leads on is to be walked more often than what ends there."""
+        target = link["operationId"]
+        return trodden[here, target] / (1 + ahead[target]), dice.random()
+
+    for link in sorted(_links(answer), key=worn):
         trodden[here, link["operationId"]] += 1
         said = {key: link[key] for key in ("parameters", "requestBody") if key in link}
         try:
@@ -63,13 +72,15 @@ def _next(here: str, answer: Answer, trodden: Counter[tuple[str, str]], dice: ra
 
 def linked(schema: BaseSchema) -> set[str]:
     """Return the operations that walks come to, as method and path."""
-    found = {schema.find_operation_by_id(start).label for start in STARTS}
-    for operation in schema.raw_schema["paths"].values():
-        for said in operation.values():
+    names = {*STARTS, *(target for _, target in _all_links(schema))}
+    return {schema.find_operation_by_id(name).label for name in names}
+
+
+def _all_links(schema: BaseSchema) -> Iterator[tuple[str, str]]:
+    for methods in schema.raw_schema["paths"].values():
+        for said in methods.values():
             for response in said["responses"].values():
-                targets = (link["operationId"] for link in response.get("links", {}).values())
-                found |= {schema.find_operation_by_id(target).label for target in targets}
-    return found
+                yield from ((said["operationId"], link["operationId"]) for link in response.get("links", {}).values())
 
 
 def _ask(schema: BaseSchema, found: Found, asked: Asked, headers: dict[str, str], number: int) -> Answer:
