@@ -26,8 +26,6 @@ OUTSIDE_STUDY: dict[str, Any] = {
     "sampler": {"kind": "random"},
 }
 """What a loop of somebody's own submits."""
-ROUNDS = 3
-"""Steps of the coordinator after a change: from submitted to proposed."""
 
 
 class AtOnce:
@@ -40,11 +38,10 @@ class AtOnce:
         self._every = every
 
     def nudge(self) -> None:
-        """Take a few steps, at each `every`-th of the news."""
+        """Take a step in every study, at each `every`-th of the news."""
         with self._lock:
             if next(self._news) % self._every == 0:
-                for _ in range(ROUNDS):
-                    self._coordinator.round()
+                self._coordinator.round()
 
     def trouble(self) -> str | None:
         """Say that all is well."""

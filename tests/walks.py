@@ -35,13 +35,20 @@ Answer = tuple[Case, int, Any]
 """A request, the status and the JSON of its answer."""
 
 
-def walk(schema: BaseSchema, found: Found, *, seed: int, count: int, token: str | None = None) -> None:
-    """Take `count` walks, from each start in turn, the least trodden link first; add what became of them."""
+def walk(schema: BaseSchema, found: Found, *, seed: int, least: int, most: int, token: str | None = None) -> None:
+    """Walk from each start in turn, the least trodden link first, and add what became of it to what was found.
+
+    `least` cases and until every linked operation has done what it is for, but no more than `most`.
+    """
+    wanted = linked(schema)
     dice, numbers, trodden = random.Random(seed), itertools.count(), Counter[tuple[str, str]]()
     ahead = Counter(source for source, _ in _all_links(schema))
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     starts = [start for start in STARTS if start != "make_token" or token is not None]
-    for start in itertools.islice(itertools.cycle(starts), count):
+    for start in itertools.cycle(starts):
+        cases = found.cases["walks"]
+        if cases >= most or (cases >= least and found.served >= wanted):
+            return
         asked: Asked | None = (start, {})
         for _ in range(LONGEST):
             if asked is None:

@@ -154,8 +154,7 @@ class Checkpoints:
 
     def _read(self, claimed: ClaimedTrial) -> TrainingState:
         name = str(claimed.checkpoint)
-        found = NAME.fullmatch(name)
-        if found is None or (found["study"], int(found["number"])) != _key(claimed):
+        if not _is_own(claimed):
             raise ValueError("it is no file of this trial's")
         content = self._files.cat_file(self._path(name))
         saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -165,7 +164,7 @@ class Checkpoints:
         return cast(TrainingState, saved)
 
     def _know(self, claimed: ClaimedTrial) -> list[str]:
-        told = [claimed.checkpoint] if claimed.checkpoint and NAME.fullmatch(claimed.checkpoint) else []
+        told = [claimed.checkpoint] if claimed.checkpoint and _is_own(claimed) else []
         return self._known.setdefault(_key(claimed), told)
 
     def _delete(self, names: list[str]) -> None:
@@ -191,6 +190,12 @@ def _is_state(keys: Set[str]) -> bool:
 
 def _key(claimed: ClaimedTrial) -> Key:
     return claimed.study, claimed.number
+
+
+def _is_own(claimed: ClaimedTrial) -> bool:
+    """Tell whether the checkpoint that a claim names is one of the trial's: any worker can have said anything."""
+    found = NAME.fullmatch(claimed.checkpoint or "")
+    return found is not None and (found["study"], int(found["number"])) == _key(claimed)
 
 
 def _name(claimed: ClaimedTrial, step: int) -> str:

@@ -32,7 +32,7 @@ def test_odd_requests_are_answered_as_the_document_says(store: Store) -> None:
     """No 5xx, no status, media type, header or body that is not described: 200 cases and more, without tokens."""
     app = create_app(store, UNLIMITED, AtOnce(store))
 
-    found = fuzz(app, Asking(examples=4, chains=8, phases=("fuzzing", "stateful")))
+    found = fuzz(app, Asking(examples=4, chains=6, phases=("fuzzing", "stateful")))
 
     assert found.text() == ""
     assert len(found.operations) == len(_operations(app.openapi())) - 3, "all but the routes of tokens"
@@ -40,16 +40,15 @@ def test_odd_requests_are_answered_as_the_document_says(store: Store) -> None:
 
 
 def test_every_link_of_the_document_leads_where_it_says(store: Store) -> None:
-    """From submitting to the answer, with a token: what one operation says the next one takes, 150 cases and more."""
+    """From submitting to the answer, with a token: what one operation says the next one takes, 110 cases and more."""
     token = guard(store)
     schema = schema_of(create_app(store, UNLIMITED, AtOnce(store)), Asking(token=token))
     found = Found()
 
-    walk(schema, found, seed=1, count=72, token=token)
+    walk(schema, found, seed=1, least=110, most=400, token=token)
 
     assert found.text() == ""
     assert found.served >= linked(schema)
-    assert sum(found.cases.values()) >= 150
 
 
 def _operations(document: dict[str, dict[str, dict[str, object]]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import ipaddress
 import json
 import shutil
@@ -19,6 +20,7 @@ from service.settings import Settings
 from service.webhooks import Allowed
 from store import Store, open_store
 from tests.machine import ROOT
+from tests.peopled import guard
 
 EXECUTED = "executed"
 """What an input would make in the working directory if it were run."""
@@ -179,6 +181,52 @@ def test_a_webhook_s_host_has_to_be_public() -> None:
 
     assert reached == []
     assert allowed.lets_reach(ipaddress.ip_address("93.184.215.14"))
+
+
+FORGED = ("\r\nSet-Cookie: forged=1", "\nLocation: https://evil.example/", '"><script>x</script>', "{{7*7}}", "\u2028x")
+"""Ends of a line, of an attribute and of a template's text."""
+
+
+@pytest.fixture(scope="module")
+def behind_a_token(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """An application that sends strangers to its form."""
+    opened = open_store(f"sqlite:///{shutil.copy(sqlite_template, tmp_path_factory.mktemp('form') / 'etude.db')}")
+    guard(opened)
+    yield TestClient(create_app(opened, Settings()), base_url="http://127.0.0.1", follow_redirects=False)
+    opened.close()
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_nothing_that_is_sent_becomes_a_header_or_a_page(behind_a_token: TestClient, forged: str) -> None:
+    """Where a path, a query, a form or an id comes back, it is a value within its header, and text on its page."""
+    page = {"Accept": "text/html"}
+    sent = quote(forged, safe="")
+    answers = [
+        behind_a_token.get(f"/v1/studies/{sent}?tag={sent}", headers=page),
+        behind_a_token.get(f"/login?next={sent}", headers=page),
+        behind_a_token.get(f"/login?next=/{sent}", headers=page),
+        behind_a_token.post("/login", data={"token": "none", "next": f"/{forged}"}),
+        behind_a_token.get("/healthz", headers={"X-Request-Id": forged.encode()}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [303, 200, 200, 401, 200]
+    for answer in answers:
+        lines = [f"{name}: {value}" for name, value in answer.headers.items()]
+        assert not any("\r" in line or "\n" in line for line in lines)
+        assert "set-cookie" not in answer.headers
+        assert not answer.headers.get("location", "").startswith(("http", "//"))
+        assert not any(sign in answer.text for sign in ("<script>x", ">49<", "evil.example/\n"))
+
+
+def test_a_small_body_that_would_be_a_large_one_is_not_unpacked(api: TestClient) -> None:
+    """A thousandth of its size is sent: what says that it is packed is no JSON, and nothing unpacks it."""
+    packed = gzip.compress(b'{"name": "' + b"a" * 20_000_000 + b'"}', compresslevel=1)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+
+    answer = api.post("/v1/studies", content=packed, headers=headers)
+
+    assert len(packed) < 200_000
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_spec")
 
 
 def _called(call: ast.Call) -> str:

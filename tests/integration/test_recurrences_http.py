@@ -97,6 +97,7 @@ def test_a_recurrence_is_kept_shown_changed_and_removed(client: Client, api: htt
         ({"template": TEMPLATE | {"objective": {"metric": "speed"}}}, "template.objective.metric"),
         ({"webhook": {"url": "https://hooks.example.com/x"}}, "webhook.url"),
         ({"webhook": {"url": "ftp://hooks.example.com/x"}}, "webhook.url"),
+        ({"webhook": {"url": "https://hooks.example.com/\x01é"}}, "webhook.url"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_field(client: Client, given: dict[str, Any], field: str) -> None:

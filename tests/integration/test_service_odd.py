@@ -75,6 +75,7 @@ TOO_LARGE: list[tuple[str, str, Any, str]] = [
     ("PUT", "/v1/workers/w", {"slots": LARGE}, "slots"),
     ("POST", "/v1/studies", spec(horizon={"steps": 10_000_001}), "horizon.steps"),
     ("POST", "/v1/studies", spec(horizon={"epochs": 10_000_000}), "horizon.epochs"),
+    ("POST", "/v1/studies?dry_run=true&step_seconds=8e307", spec(), "step_seconds"),
 ]  # fmt: skip
 
 
@@ -150,3 +151,43 @@ def test_a_body_that_cannot_be_read_is_the_sender_s_fault(api: httpx.Client, con
 
     assert 400 <= response.status_code < 500
     assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["status"] == response.status_code
+
+
+ALLOWED = [
+    ("/v1/studies", "GET, HEAD, POST"),
+    ("/v1/studies/mine", "DELETE, GET, HEAD, PATCH"),
+    ("/v1/schedules/preview", "POST"),
+    ("/v1/work/claim", "POST"),
+    ("/healthz", "GET, HEAD"),
+]
+
+
+def test_an_unknown_method_is_told_every_known_one(api: httpx.Client) -> None:
+    """405 with `Allow`: of all the routes at an address, and not of the first one alone."""
+    for path, allowed in ALLOWED:
+        response = api.request("TRACE", path)
+
+        assert (path, response.status_code, response.headers["Allow"]) == (path, 405, allowed)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/studies", "/v1/studies/none", "/", "/v1/schedules/cosine"])
+def test_head_is_get_without_its_body(api: httpx.Client, path: str) -> None:
+    """The same status, media type and length."""
+    whole, head = api.get(path), api.head(path)
+
+    assert head.content == b""
+    for name in ("content-type", "content-length"):
+        if name == "content-type" or whole.is_success:  # a problem's length is that of its request's id, and more
+            assert head.headers[name] == whole.headers[name]
+    assert head.status_code == whole.status_code
+
+
+def test_the_head_of_a_stream_ends(api: httpx.Client) -> None:
+    """Nobody follows a study by HEAD: the connection serves the next request."""
+    assert api.post("/v1/studies", json=spec()).status_code == 201
+
+    head, after = api.head("/v1/studies/mine/events"), api.get("/healthz")
+
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert after.is_success

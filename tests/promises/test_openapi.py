@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from search_spaces.schedules import FAMILIES
+from service.scopes import OPEN, scope_of
 from tests.machine import ROOT, started
 
 PROMISED = [
@@ -97,3 +98,33 @@ def test_the_client_calls_described_paths_only(surface: dict[str, Any]) -> None:
 
     assert spelt
     assert [path for path in spelt if not any(known.startswith(path.rstrip("/")) for known in surface["paths"])] == []
+
+
+def test_each_operation_says_which_scope_it_needs(surface: dict[str, Any]) -> None:
+    """As the table of scopes has it; what probes ask needs none."""
+    operations = [
+        (path, method, said) for path, methods in surface["paths"].items() for method, said in methods.items()
+    ]
+
+    for path, method, said in operations:
+        scopes = {scope for shown in said["security"] for needed in shown.values() for scope in needed}
+        assert scopes == (set() if path in OPEN else {scope_of(method.upper(), path)}), (method, path)
+    assert set(surface["components"]["securitySchemes"]) == {"token", "session"}
+
+
+def test_links_lead_to_described_operations_and_fill_their_paths(surface: dict[str, Any]) -> None:
+    """Each names an operation that there is, and says what stands at every place of its path."""
+    operations = {
+        said["operationId"]: (path, said) for path, methods in surface["paths"].items() for said in methods.values()
+    }
+    links = [
+        link
+        for _, said in operations.values()
+        for response in said["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+
+    assert len(links) > 30
+    for link in links:
+        path, _ = operations[link["operationId"]]
+        assert set(link.get("parameters", {})) == set(re.findall(r"{(\w+)}", path)), link

@@ -150,6 +150,19 @@ def test_only_files_of_the_trial_are_read(text: str, tmp_path: Path, caplog: pyt
     assert "no file of this trial" in caplog.text
 
 
+def test_only_files_of_the_trial_are_deleted(place: str) -> None:
+    """A checkpoint that a worker has named of another trial stays, whatever becomes of the one it was named for."""
+    other = save(Checkpoints(place), claim(33))
+    checkpoints, claimed = Checkpoints(place), claim(checkpoint=other)
+    newer = save(checkpoints, claimed, step=20)
+
+    checkpoints.acknowledged(claimed, newer)
+    checkpoints.ended(claimed)
+
+    assert Checkpoints(place).load(claim(33, checkpoint=other)) is not None
+    assert Checkpoints(place).load(claim(checkpoint=newer)) is None
+
+
 def test_the_confirmations_files() -> None:
     """The longest name of a study leaves room for its confirmation's, which ends otherwise."""
     checkpoints = Checkpoints("memory://names")
