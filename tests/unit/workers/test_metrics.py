@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import socket
 
 import httpx
@@ -16,7 +17,7 @@ from store.workers import list_workers
 from tests.small_task import fresh
 from tests.wire import QUICK, Wire, propose, work
 from workers import loop
-from workers.__main__ import main
+from workers.__main__ import _metrics_flags, main
 from workers.loop import Worker
 from workers.metrics import WorkerMetrics
 from workers.usage import usage_of
@@ -95,3 +96,20 @@ def test_the_use_of_a_gpu_is_the_driver_s(answers: bool, monkeypatch: pytest.Mon
     [found] = usage_of("cuda:0")
 
     assert found == GPU.model_copy(update={"utilization": 0.25 if answers else None})
+
+
+def test_devices_have_ports_that_follow_one_another() -> None:
+    """One process for each device, and an address for each."""
+    flags = argparse.Namespace(metrics_host="127.0.0.1", metrics_port=9100)
+
+    assert [_metrics_flags(flags, place)[-1] for place in range(3)] == ["9100", "9101", "9102"]
+
+
+@pytest.mark.parametrize(
+    ("port", "expected"), [(None, []), (0, ["--metrics-host", "127.0.0.1", "--metrics-port", "0"])]
+)
+def test_no_port_and_any_port(port: int | None, expected: list[str]) -> None:
+    """Without the flag nothing listens; 0 takes a free port in each process."""
+    flags = argparse.Namespace(metrics_host="127.0.0.1", metrics_port=port)
+
+    assert _metrics_flags(flags, 1) == expected
