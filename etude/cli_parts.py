@@ -26,7 +26,7 @@ from .first_token import first_token
 from .pace import ENDED
 from .parts import Parts
 from .progress import stderr_console
-from .settings import PartsSettings, seconds_from
+from .settings import PartsSettings, WrongSetting, seconds_from
 
 CHECK_SECONDS = 0.5
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - a head is for other machines; everybody shows a token
@@ -60,6 +60,8 @@ def up(
     `--`, are those of `etude worker`. Commands with ETUDE_SHARED=DIR find the service there.
     """
     if shared is not None:
+        if as_json:
+            raise click.UsageError("--json is of `up` without --shared: the head's address is in DIR and may change")
         join(shared.absolute(), 1 if workers is None else workers, drain, worker_options)
         return
     if drain is not None or worker_options:
@@ -182,7 +184,11 @@ def join(shared: Path, workers: int, drain: float | None, options: Sequence[str]
     from .member import Member
     from .shared import SharedDirectory
 
+    if os.environ.get("ETUDE_DATABASE_URL"):
+        raise WrongSetting("machines that share a directory keep their store by themselves: unset ETUDE_DATABASE_URL")
     directory, root = SharedDirectory(shared), find_checkout()
+    # The directory has tokens of its own.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ETUDE_ADMIN_TOKEN")}
     place = local_directory(directory, os.environ, Path(tempfile.gettempdir()))
     given = os.environ.get("ETUDE_HOST")
     settings = replace(PartsSettings.from_environment(os.environ), data_dir=place, host=given or EVERYWHERE)
@@ -192,7 +198,7 @@ def join(shared: Path, workers: int, drain: float | None, options: Sequence[str]
     flags = [*options] if "--devices" in options or workers != 1 else ["--devices", "all", *options]
     takeover = seconds_from(os.environ, "ETUDE_TAKEOVER_SECONDS", TAKEOVER_SECONDS)
     member = Member(
-        directory, settings, str(advertised), root, os.environ, lambda words: click.echo(words, err=False),
+        directory, settings, str(advertised), root, environ, lambda words: click.echo(words, err=False),
         worker_flags=[flags] * workers, drain=drain, takeover_seconds=takeover,
     )  # fmt: skip
     try:

@@ -64,9 +64,18 @@ class Office:
         """Whether the next sign of life should be given."""
         return self.clock() - self._beaten_at >= self.takeover_seconds / BEATS
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the last sign of life is so old that others may soon take this machine for dead."""
+        return self.clock() - self._beaten_at >= OVERDUE_SHARE * self.takeover_seconds
+
     def lost(self) -> str | None:
-        """Say why this machine must serve no more; None while it may."""
-        if self.clock() - self._beaten_at >= OVERDUE_SHARE * self.takeover_seconds:
+        """Say why this machine must serve no more; None while it may.
+
+        Raises:
+            StoreUnavailable: the directory cannot be read just now.
+        """
+        if self.overdue:
             return "it could not write into the shared directory for too long"
         if self.shared.generation() > self.head.generation:
             return "another machine has taken over"

@@ -7,13 +7,14 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Thread
 
 from search_spaces.problems import NameTaken, Problem, Unauthorized
 
 from .client import Client
-from .election import Office
+from .election import BEATS, Office
 from .errors import ServiceUnreachable
 from .parts import Parts
 from .settings import PartsSettings
@@ -40,6 +41,7 @@ class Serving:
     advertised: str
     """Name or address by which other machines reach this one."""
     parts: Parts
+    _left: Event = field(default_factory=Event)
 
     def start(self) -> None:
         """Serve what the last head has left; the address is written once the service answers.
@@ -61,6 +63,7 @@ class Serving:
                 "ETUDE_DATABASE_URL": f"sqlite:///{self.settings.data_dir / STORE}",
             },
         )  # fmt: skip
+        Thread(target=self._fence, name="fence", daemon=True).start()
         self.parts.wait_until(self._answers, "the service is not ready", seconds=START_SECONDS)
         mark.write_text(str(self.office.head.generation), encoding="ascii")
         self._provide_work_token()
@@ -71,9 +74,18 @@ class Serving:
     def stop(self, why: str | None) -> None:
         """End the service, which then makes its last copy; told `why`, the next head need not wait for a silence."""
         self.parts.stop(STOP_SECONDS)
+        self._left.set()
         if why is not None:
             with suppress(OSError):
                 self.office.beat(ended=why)
+
+    def _fence(self) -> None:
+        """End the service once the last sign of life is too old, also while whoever gives them hangs in a write."""
+        while not self._left.wait(self.office.takeover_seconds / BEATS):
+            if self.office.overdue:
+                for part in list(self.parts):
+                    part.end_group()
+                return
 
     def _answers(self) -> bool:
         if self.office.due:

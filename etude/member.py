@@ -10,21 +10,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from search_spaces.problems import Problem
+from search_spaces.problems import Problem, StoreUnavailable
 
 from .client import Client
 from .election import TAKEOVER_SECONDS, Office, Watch, take_office
 from .errors import ServiceUnreachable
-from .head import ANSWER_SECONDS, STORE, Serving, admin_token
+from .head import ANSWER_SECONDS, STORE, Serving
 from .parts import PartFailed, Parts
 from .ports import free_port
 from .settings import PartsSettings, WrongSetting
 from .shared import SHARED, SharedDirectory
+from .tokens import read_token
 
 LOOK_SECONDS = 0.2
 STUDIES_SECONDS = 5.0
 """Between two looks whether a study is under way."""
 LIVE = ("queued", "running", "confirming")
+DRAINED = "drained"
 WORKER_PAUSE_SECONDS = 10.0
 """Before a worker that has died is started again."""
 
@@ -50,7 +52,10 @@ class Member:
     _live_at: float = 0.0
     _studies_at: float = 0.0
     _drained: bool = False
+    _was_live: bool = False
+    """Whether a study was under way when last anybody could be asked."""
     _followed: int = 0
+    _complained: bool = False
 
     def __enter__(self) -> Member:
         self.shared.make()
@@ -66,7 +71,7 @@ class Member:
         try:
             self._workers.stop()
         finally:
-            self._resign("drained" if self._drained else "stopped")
+            self._resign(DRAINED if self._drained else "stopped")
 
     def work(self) -> None:
         """Train and stand ready until drained.
@@ -76,10 +81,12 @@ class Member:
         """
         while not self._has_drained():
             self._look_after_workers()
-            if self._serving is None:
-                self._stand()
+            try:
+                self._stand() if self._serving is None else self._serve(self._serving)
+            except (OSError, StoreUnavailable) as error:  # a file system that is away comes back
+                self._complain(str(error))
             else:
-                self._serve(self._serving)
+                self._complained = False
             time.sleep(LOOK_SECONDS)
 
     @property
@@ -107,26 +114,35 @@ class Member:
         place = replace(self.settings, data_dir=self.settings.data_dir / "head", port=free_port(self.settings.host))
         parts = Parts(place, self.root, environ=self.environ)
         self._serving = Serving(office, self.shared, place, self.advertised, parts)
-        self._serving.start()
-        self._followed = office.head.generation
-        self.say(f"head       {self._serving.office.head.url} (this machine; generation {office.head.generation})")
+        try:
+            self._serving.start()
+        except OSError:
+            self._resign("failed")
+            raise
+        self._followed, self._live_at = office.head.generation, time.monotonic()
+        self.say(f"head       {office.head.url} (this machine; generation {office.head.generation})")
 
     def _serve(self, serving: Serving) -> None:
         """Give a sign of life; stop serving where another may have begun, or the service has died."""
         lost = serving.office.lost()
-        if lost is None:
-            try:
-                serving.parts.check()
-                if serving.office.due:
-                    serving.office.beat()
-            except PartFailed as failed:
-                self.say(f"{failed}")
-                self._resign("failed")
-            except OSError as error:
-                self.say(f"the shared directory cannot be written: {error.strerror}")
+        if lost is not None:
+            self.say(f"stops serving: {lost}")
+            self._resign(None)
             return
-        self.say(f"stops serving: {lost}")
-        self._resign(None)
+        try:
+            serving.parts.check()
+        except PartFailed as failed:
+            self.say(str(failed))
+            self._resign("failed")
+            return
+        if serving.office.due:
+            serving.office.beat()
+
+    def _complain(self, words: str) -> None:
+        """Say what is wrong, once for as long as it is."""
+        if not self._complained:
+            self.say(f"the shared directory is of no use just now: {words}")
+        self._complained = True
 
     def _resign(self, why: str | None) -> None:
         serving, self._serving = self._serving, None
@@ -162,19 +178,25 @@ class Member:
         if now < self._studies_at:
             return False
         self._studies_at = now + STUDIES_SECONDS
-        head = self.shared.head()
-        if head is not None and head.ended == "drained" and head.generation == self._followed and not self.is_head:
-            self._drained = True
-        elif self._is_study_live() is not False:
+        live = self._is_study_live()
+        if live is not None:
+            self._was_live = live
+        if live is not False:
             self._live_at = now
-        elif now - self._live_at >= self.drain:
-            self._drained = True
+        self._drained = now - self._live_at >= self.drain or (live is None and self._head_has_drained())
         return self._drained
+
+    def _head_has_drained(self) -> bool:
+        """Tell whether the head that this machine has worked for ended for lack of work, as far as is known here."""
+        head = self.shared.head()
+        if head is None or head.generation != self._followed:
+            return False
+        return head.ended == DRAINED and not self._was_live
 
     def _is_study_live(self) -> bool | None:
         """Tell whether a study is under way; None where nobody can be asked."""
         with suppress(ServiceUnreachable, Problem, WrongSetting):
-            token = admin_token(self.shared)
+            token = read_token(self.shared.admin_token)
             with Client(self.shared.url(), token, attempts=1, timeout=ANSWER_SECONDS) as client:
                 return any(view.state in LIVE for view in client.list())
         return None

@@ -85,18 +85,24 @@ class SharedDirectory:
             make_private(place)
 
     def generation(self) -> int:
-        """Return the generation of the latest head, 0 before the first."""
+        """Return the generation of the latest head, 0 before the first.
+
+        Raises:
+            StoreUnavailable: the directory cannot be read just now.
+        """
         try:
             return max((int(place.name) for place in self.heads.iterdir() if place.name.isdecimal()), default=0)
         except FileNotFoundError:
             return 0
+        except OSError as error:
+            raise StoreUnavailable(f"{self.path} cannot be read: {error.strerror}") from error
 
     def head(self) -> Head | None:
         """Return what the latest head says of itself, None where there is none or it has said nothing yet."""
         try:
             said = json.loads(self.record(self.generation()).read_text(encoding="utf-8"))
             return Head(**said)
-        except (FileNotFoundError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError):
             return None
 
     def record(self, generation: int) -> Path:

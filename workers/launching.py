@@ -12,9 +12,9 @@ from search_spaces.problems import InvalidSpec
 
 from .crew import gpus_here
 from .fleet import IDLE_SECONDS, Fleet, Size
-from .launchers.actors import RayLauncher
 from .launchers.launcher import Launcher
 from .launchers.local import LocalLauncher
+from .launchers.ray import RayLauncher
 from .settings import WorkerSettings
 from .timing import Stop
 

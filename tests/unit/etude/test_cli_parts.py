@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +46,28 @@ def test_up_prints_one_document(monkeypatch: pytest.MonkeyPatch) -> None:
     places = json.loads(result.stdout)
     assert (result.exit_code, places["service"], places["workers"]) == (0, "http://127.0.0.1:8001", 3)
     assert "stopped" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "status", "says"),
+    [
+        (["--drain", "5"], {}, 2, "need --shared"),
+        (["--", "--pack", "1"], {}, 2, "need --shared"),
+        (["--shared", "d", "--json"], {}, 2, "--json"),
+        (["--shared", "d"], {"ETUDE_DATABASE_URL": "postgresql://u@127.0.0.1/x"}, 2, "ETUDE_DATABASE_URL"),
+        (["--shared", "d"], {"ETUDE_TAKEOVER_SECONDS": "soon"}, 2, "ETUDE_TAKEOVER_SECONDS"),
+    ],
+)
+def test_up_refuses_what_does_not_go_together(
+    words: list[str], environ: dict[str, str], status: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made or started, with what is wrong."""
+    monkeypatch.chdir(tmp_path)
+
+    result = CliRunner().invoke(main, ["up", *words], env=environ)
+
+    assert (result.exit_code, list(tmp_path.iterdir())) == (status, [])
+    assert says in result.stderr
 
 
 def test_the_demo_prints_its_answer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
