@@ -1,10 +1,12 @@
 """Regret against compute: Étude's search beside others, by replay of recorded curves and live.
 
     python -m benchmarks.search_quality --tasks "quadratic B=4" digits-noisy --seeds 30
+    python -m benchmarks.search_quality --tasks "digits-mlp, live" --seeds 8
     python -m benchmarks.search_quality --only-tables
 
 Each search gets the same compute, in whole trainings. On the noisy quadratic it is live: every candidate's expected
-curve is computed. Elsewhere a proposal is trained by a look into what is recorded (benchmarks/data): the nearest
+curve is computed; so it is on a task named with ", live", where every proposal is trained on two seeds. Elsewhere a
+proposal is trained by a look into what is recorded (benchmarks/data): the nearest
 candidate that this search has not had yet. The regret is that of the candidate with the best final metric so far, on
 the noisy quadratic over the computed optimum (relative), elsewhere on the second seed over the best of the table. Ended
 searches are kept under var/search_quality: the command goes on where it was stopped.
@@ -70,7 +72,7 @@ def searched(place: Place, name: str, seeds: Sequence[int], budget: float) -> li
     return running
 
 
-def fill(task: str, names: Sequence[str], seeds: int) -> None:
+def fill(task: str, names: Sequence[str], seeds: int, budget: int = BUDGET) -> None:
     """Run what is not kept yet."""
     kept = read(task)
     place: Place | None = None
@@ -79,7 +81,7 @@ def fill(task: str, names: Sequence[str], seeds: int) -> None:
         if not missing:
             continue
         place = place or place_of(task)
-        ended = searched(place, name, missing, BUDGET)
+        ended = searched(place, name, missing, budget)
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         with _file(task).open("a") as file:
             for seed, one in zip(missing, ended, strict=True):
@@ -165,11 +167,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tasks", nargs="+", default=tasks(), help="default: all that are recorded")
     parser.add_argument("--searches", nargs="+", choices=list(SEARCHERS), default=list(SEARCHERS))
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind (default: 30)")
+    parser.add_argument("--budget", type=int, default=BUDGET, help=f"whole trainings (default: {BUDGET})")
     parser.add_argument("--only-tables", action="store_true", help="of what is kept")
     flags = parser.parse_args(arguments)
     for task in flags.tasks:
         if not flags.only_tables:
-            fill(task, flags.searches, flags.seeds)
+            fill(task, flags.searches, flags.seeds, flags.budget)
         print(f"\n{table(task)}", flush=True)
     return 0
 

@@ -81,38 +81,37 @@ def _rules(share: float) -> list[Rule]:
 
 
 def overall(pool_name: str) -> str:
-    """Return a table of correlations of a pool: rules by tasks, the rungs in a cell."""
-    pools = [(task, pool) for task in tasks() if (pool := recorded(task, pool_name)) is not None]
-    rows = [f"| rule | {' | '.join(f'{task} (n = {len(pool)})' for task, pool in pools)} |"]
-    rows.append("|---" * (len(pools) + 1) + "|")
-    for rule in RULES:
+    """Return a table of correlations of a pool: tasks by rules, the rungs in a cell."""
+    rows = [f"| task | n | {' | '.join(rule.name for rule in RULES)} |", "|---" * (len(RULES) + 2) + "|"]
+    for task in tasks():
+        pool = recorded(task, pool_name)
+        if pool is None:
+            continue
         cells = []
-        for _, pool in pools:
+        for rule in RULES:
             found = [correlation(pool, rule, share) if rule in _rules(share) else None for share in SHARES]
             widest = max((one[2] - one[1]) / 2 for one in found if one)
-            cells.append(" ".join(f"{one[0]:.2f}" if one else "-" for one in found) + f" (to {widest:.2f})")
-        rows.append(f"| {rule.name} | {' | '.join(cells)} |")
+            cells.append(" ".join(f"{one[0]:.2f}" if one else "-" for one in found) + f" (±{widest:.2f})")
+        rows.append(f"| {task} | {len(pool)} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
 def families() -> str:
     """Return the table between families: tau at each rung, then the best family's place."""
-    pools = [(task, pool) for task in tasks() if (pool := recorded(task, "families")) is not None]
     names = list(FAMILIES)
-    winners = []
-    for task, pool in pools:
-        best = best_of_families(pool)
-        ends = (final(pool) + known(pool.fresh[:, -1]))[best]
-        winners.append(f"{task}: {names[int(np.argmin(ends))]}")
-    rows = [f"| rule | {' | '.join(winners)} |", "|---" * (len(pools) + 1) + "|"]
-    for rule in RULES:
+    rows = [f"| task: best family | {' | '.join(rule.name for rule in RULES)} |", "|---" * (len(RULES) + 1) + "|"]
+    for task in tasks():
+        pool = recorded(task, "families")
+        if pool is None:
+            continue
+        ends = (final(pool) + known(pool.fresh[:, -1]))[best_of_families(pool)]
         cells = []
-        for _, pool in pools:
+        for rule in RULES:
             found = [between_families(pool, rule, share) if rule in _rules(share) else None for share in SHARES]
             taus = " ".join(f"{one.tau:.2f}" if one else "-" for one in found)
             places = " ".join(f"{one.place}{'*' if one.is_rising else ''}" if one else "-" for one in found)
             cells.append(f"{taus}; {places}")
-        rows.append(f"| {rule.name} | {' | '.join(cells)} |")
+        rows.append(f"| {task}: {names[int(np.argmin(ends))]} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 

@@ -13,8 +13,9 @@ from search_spaces.candidate import Candidate
 from search_spaces.ranges import AnyRange, Choice, FloatRange, Scalar
 from search_spaces.space import Space
 
-from .pools import quadratic_space, space
+from .pools import GROUNDS, quadratic_space, space
 from .quadratic import REGIMES, curves
+from .record import DIRECTORY, SEEDS, Recording, rungs_of
 from .recorded import Recorded, recorded
 from .rules import known
 from .searchers import Shown
@@ -68,7 +69,7 @@ class Table:
         self._candidates = [one for pool in pools for one in pool.candidates]
         self._raw, self._averages = _joined(pools, "raw"), _joined(pools, "averages")
         self._fresh = known(_joined(pools, "fresh")[:, -1])
-        self._best = float(((known(self._raw[:, -1]) + self._fresh) / 2).min())
+        self.best = float(((known(self._raw[:, -1]) + self._fresh) / 2).min())
         self._params = [self.space.params_of(one) or {} for one in self._candidates]
         self._names = list(self._ranges)
         self._coordinates = np.array([self._placed(params) for params in self._params])
@@ -88,7 +89,7 @@ class Table:
 
     def regret(self, shown: Shown) -> float:
         """Return the metric on the second seed less the best of the table, on the mean of both seeds."""
-        return float(self._fresh[self._places[shown.candidate.model_dump_json()]]) - self._best
+        return float(self._fresh[self._places[shown.candidate.model_dump_json()]]) - self.best
 
     def _nearest(self, candidate: Candidate, had: set[int]) -> int:
         own = self._placed(self.space.params_of(candidate) or {})
@@ -109,6 +110,38 @@ class Table:
             else:
                 places.append(_place(allowed, params[name]) * _weight(name) if name in params else math.nan)
         return np.array(places, dtype=np.float64)
+
+
+class Live:
+    """A task of `GROUNDS`, on which every proposal is trained, on both seeds."""
+
+    def __init__(self, task: str) -> None:
+        import torch
+
+        from workers.tasks import named
+
+        torch.set_num_threads(1)
+        ground = GROUNDS[task]
+        self.space, self.steps = space(), ground.steps
+        self._recording = Recording(ground, named([task])[task](), DIRECTORY / "live.jsonl")
+        self._fresh: dict[str, float] = {}
+        """Finals on the second seed."""
+        self._best = Table(task).best
+
+    def shown(self, candidates: Sequence[Candidate], used: Sequence[set[int]]) -> list[Shown]:  # noqa: ARG002
+        """Train them together."""
+        rungs = rungs_of(self.steps)
+        first, second = (self._recording.trained(candidates, seed, self.steps) for seed in SEEDS)
+        found = []
+        for candidate, own, fresh in zip(candidates, first, second, strict=True):
+            row = {name: np.array(values, dtype=np.float32) for name, values in own.row(rungs).items()}
+            self._fresh[candidate.model_dump_json()] = fresh.raw.get(self.steps, math.inf)
+            found.append(Shown(candidate, row["raw"], row["averages"]))
+        return found
+
+    def regret(self, shown: Shown) -> float:
+        """Return the metric on the second seed less the best of the table, on the mean of both seeds."""
+        return self._fresh[shown.candidate.model_dump_json()] - self._best
 
 
 def _joined(pools: Sequence[Recorded], name: str) -> NDArray[np.float32]:
@@ -132,6 +165,12 @@ def _place(allowed: AnyRange, value: Scalar) -> float:
     return (own - low) / (high - low)
 
 
+LIVE = ", live"
+"""After a task's name: trained, not looked up."""
+
+
 def place_of(task: str) -> Place:
     """Return where a search on a task takes place."""
+    if task.endswith(LIVE):
+        return Live(task.removesuffix(LIVE))
     return Bowl(task) if task in REGIMES else Table(task)

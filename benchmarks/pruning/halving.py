@@ -51,7 +51,7 @@ class Judged:
     def at_cost(self, cost: float) -> Alive:
         """Return who passes at a cost, by bisection of the share that each rung lets pass."""
         low, high = 0.0, 1.0
-        for _ in range(20):
+        for _ in range(12):
             keep = (low + high) / 2
             low, high = (low, keep) if self.halved(keep)[1] > cost else (keep, high)
         return self.halved(low)[0]

@@ -58,6 +58,11 @@ class Trained:
     states: dict[int, TrainingState] = field(default_factory=dict)
     """Where it stood at the steps asked for."""
 
+    def row(self, rungs: Sequence[int]) -> Row:
+        """Return what it has shown at the rungs."""
+        averages = [[_short(self.averages.get(rung, (None, None))[i]) for rung in rungs[:-1]] for i in (0, 1)]
+        return {"raw": [_short(self.raw.get(rung)) for rung in rungs], "averages": averages}
+
 
 def share_of(share: float, steps: int) -> int:
     """Return a share of the horizon in whole steps, rounded half up."""
@@ -146,13 +151,11 @@ class Recording:
         """Yield the curves of whole trainings, on the first seed with the ends of their branches."""
         steps = self._ground.steps
         branched = [share_of(share, steps) for share in BRANCHED] if seed == SEEDS[0] else []
-        trained = self._trained(candidates, seed, steps, branched)
+        trained = self.trained(candidates, seed, steps, branched)
         ends = [self._cooled(candidates, trained, seed, at) for at in branched]
         rungs = rungs_of(steps)
         for place, one in enumerate(trained):
-            row: Row = {"raw": [_short(one.raw.get(rung)) for rung in rungs]}
-            row["averages"] = [[_short(one.averages.get(rung, (None, None))[i]) for rung in rungs[:-1]] for i in (0, 1)]
-            yield row | ({"cooldown": [_short(end[place]) for end in ends]} if ends else {})
+            yield one.row(rungs) | ({"cooldown": [_short(end[place]) for end in ends]} if ends else {})
 
     def _cooled(
         self, candidates: Sequence[Candidate], trained: Sequence[Trained], seed: int, at: int
@@ -162,19 +165,19 @@ class Recording:
         end = at + share_of(COOLDOWN, self._ground.steps)
         branches = [_cooling(candidates[place], self._ground.steps, at, end) for place in alive]
         starts = [_from_rung(trained[place].states[at], end) for place in alive]
-        ends = self._trained(branches, seed, end, starts=starts)
+        ends = self.trained(branches, seed, end, starts=starts)
         found = dict(zip(alive, (one.raw.get(end) for one in ends), strict=True))
         return [found.get(place) for place in range(len(trained))]
 
     def _rescaled(self, candidates: Sequence[Candidate], seed: int) -> Iterator[Row]:
         """Yield the ends of whole schedules at shorter horizons."""
         horizons = [share_of(share, self._ground.steps) for share in BRANCHED]
-        shorter = [self._trained(candidates, seed, horizon) for horizon in horizons]
+        shorter = [self.trained(candidates, seed, horizon) for horizon in horizons]
         for place in range(len(candidates)):
             ends = zip(horizons, shorter, strict=True)
             yield {"rescaled": [_short(each[place].raw.get(horizon)) for horizon, each in ends]}
 
-    def _trained(
+    def trained(
         self,
         candidates: Sequence[Candidate],
         seed: int,
@@ -182,7 +185,15 @@ class Recording:
         wanted_states: Sequence[int] = (),
         starts: Sequence[TrainingState] = (),
     ) -> list[Trained]:
-        """Train candidates together to a horizon; at the recording's own horizon with rungs and averages."""
+        """Train candidates together to a horizon; at the recording's own horizon with rungs and averages.
+
+        Args:
+            candidates: at most as many as a pack holds at once, to be fast.
+            seed: of weights and data order.
+            horizon: in steps.
+            wanted_states: steps at which where they stand is kept.
+            starts: where each goes on from.
+        """
         whole = horizon == self._ground.steps
         rungs = rungs_of(horizon)[:-1] if whole else []
         engine = Pack(self._task, self._ground.at_once, cast(Way, self._ground.way))

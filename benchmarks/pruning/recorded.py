@@ -177,6 +177,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"curves of {RUNGS} rungs; candidates (minutes of one core)")
     for task, lines in _files(flags.directory):
         arrays, said = packed(lines, task)
+        if not arrays:
+            continue
         np.savez_compressed(DATA / f"{task}.npz", **arrays)
         size = (DATA / f"{task}.npz").stat().st_size / 1e6
         counts = ", ".join(f"{pool} {count} ({minutes:.1f})" for pool, (count, minutes) in said.items())

@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,16 +94,23 @@ def _estimate(mean: float, spread: NDArray[np.float64]) -> Estimate:
     return Estimate(mean, float(low), float(high))
 
 
-def table(pool_name: str, cost: float, what: str, rungs: Sequence[float] = RUNGS) -> str:
+@cache
+def outcome(task: str, pool_name: str, rule: Rule | None, cost: float, rungs: tuple[float, ...] = RUNGS) -> Outcome:
+    """Return what a rule does to a recorded pool at a cost."""
+    pool = recorded(task, pool_name)
+    assert pool is not None
+    return replayed(pool, rule, cost, rungs)
+
+
+def table(pool_name: str, cost: float, what: str, rungs: tuple[float, ...] = RUNGS) -> str:
     """Return a table of rules by tasks, `what` being `false_prunes` or `regret`."""
-    pools = [(task, pool) for task in tasks() if (pool := recorded(task, pool_name)) is not None]
-    rows = [f"| rule | {' | '.join(f'{task} (n = {len(pool)})' for task, pool in pools)} |"]
-    rows.append("|---" * (len(pools) + 1) + "|")
+    pools = {task: pool for task in tasks() if (pool := recorded(task, pool_name)) is not None}
     rules: list[Rule | None] = [*RULES] if what == "false_prunes" else [None, *RULES]
-    for rule in rules:
-        found = [getattr(replayed(pool, rule, cost, rungs), what) for _, pool in pools]
-        shown = [_shown(one, what, task) for one, (task, _) in zip(found, pools, strict=True)]
-        rows.append(f"| {rule.name if rule else 'no pruning (cost 1)'} | {' | '.join(shown)} |")
+    rows = [f"| task | n | {' | '.join(rule.name if rule else 'no pruning (cost 1)' for rule in rules)} |"]
+    rows.append("|---" * (len(rules) + 2) + "|")
+    for task, pool in pools.items():
+        found = [getattr(outcome(task, pool_name, rule, cost, rungs), what) for rule in rules]
+        rows.append(f"| {task} | {len(pool)} | {' | '.join(_shown(one, what, task) for one in found)} |")
     return "\n".join(rows)
 
 
@@ -119,10 +127,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--costs", type=float, nargs="+", default=list(COSTS), help="as shares of full training")
     parser.add_argument("--rungs", type=float, nargs="+", default=list(RUNGS), help="of 0.1, 0.2, 0.3 and 0.5")
     flags = parser.parse_args(arguments)
-    for what, title in (("false_prunes", "False-prune rate"), ("regret", "Regret on the second seed")):
-        for pool in ("narrow", "wide"):
-            for cost in flags.costs:
-                print(f"\n{title}, {pool} pool, cost {cost}\n\n{table(pool, cost, what, flags.rungs)}", flush=True)
+    for pool in ("narrow", "wide"):
+        for cost in flags.costs:
+            for what, title in (("false_prunes", "False-prune rate"), ("regret", "Regret on the second seed")):
+                print(
+                    f"\n{title}, {pool} pool, cost {cost}\n\n{table(pool, cost, what, tuple(flags.rungs))}", flush=True
+                )
     return 0
 
 
