@@ -102,7 +102,7 @@ class PrunerSpec(Model):
     """Fractions of the horizon at which trials are compared."""
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.69
     """halving: the share that passes each rung."""
-    fidelity: Fidelity = "truncated"
+    fidelity: Fidelity = "averaged"
     """What is compared at a rung (docs/search.md): the raw metric at that step; the best of it and of averaged weights;
     that of a branch with a cooldown; that of a whole training whose schedule ends at that step; the raw metric among
     trials at the same phase of their schedules."""

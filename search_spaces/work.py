@@ -23,7 +23,7 @@ Code = Literal["lease_lost"]
 ReportKind = Literal["raw", "averaged", "cooldown", "rescaled"]
 Fidelity = Literal["truncated", "averaged", "cooldown", "rescaled", "phase"]
 """What trials are compared by at a rung: `truncated`, the raw metric there; `averaged`, the best of the raw metric and
-those of running averages of the weights, which imitate the end of a schedule; `cooldown`, the metric of a branch whose
+those of a running average of the weights, which imitate the end of a schedule; `cooldown`, the metric of a branch whose
 LR is brought down to zero; `rescaled`, that of a whole training whose schedule ends at the rung;
 `phase`, the raw metric there, among those trials only whose schedules have come about as far."""
 BRANCHING: tuple[Fidelity, ...] = ("cooldown", "rescaled")

@@ -1,8 +1,9 @@
 """Running averages of a trial's weights: what its rungs are judged by where the study compares `averaged`.
 
 An average over the last part of a run imitates what a decay of the LR would do to it, so a schedule that has not come
-down yet is judged by what it is about to be. Two exponential averages, over about 3 % and 10 % of the horizon; which is
-the better judge differs by task, so the best of both and of the raw weights counts.
+down yet is judged by what it is about to be. One exponential average, over about 3 % of the horizon; the better of it
+and of the raw weights counts. A longer one, over 10 %, judges better on no task measured, and far worse where the best
+schedules come down early (docs/pruning.md).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from search_spaces.work import ClaimedTrial
 from .engine import TrainingState
 from .resuming import StateDoesNotFit
 
-SHARES = (0.03, 0.10)
+SHARES = (0.03,)
 """Time constants of the averages, in horizons."""
 MOVES = 500
 """Times that an average moves over a horizon, at most: more often costs more and changes nothing that is seen."""
@@ -33,6 +34,8 @@ class Pace:
     horizon_steps: int
     last: int
     """The last rung: nobody asks for an average after it."""
+    shares: tuple[float, ...] = SHARES
+    """Time constants of the averages, in horizons."""
 
     @property
     def stride(self) -> int:
@@ -42,7 +45,7 @@ class Pace:
     @property
     def decays(self) -> tuple[float, ...]:
         """What each average keeps of itself at a move."""
-        return tuple(math.exp(-self.stride / (share * self.horizon_steps)) for share in SHARES)
+        return tuple(math.exp(-self.stride / (share * self.horizon_steps)) for share in self.shares)
 
     def is_due(self, step: int) -> bool:
         """Tell whether the averages move after update `step` (the first is 1)."""
@@ -60,12 +63,12 @@ def best_of(values: Sequence[float], direction: str) -> float | None:
     return (min if direction == "minimize" else max)(finite, default=None)
 
 
-def pace_of(claimed: ClaimedTrial) -> Pace | None:
+def pace_of(claimed: ClaimedTrial, shares: tuple[float, ...] = SHARES) -> Pace | None:
     """Return the pace of a trial's averages; None where it is compared by raw values, or nowhere."""
     rungs = [rung for rung in claimed.rungs if 0 < rung < claimed.horizon_steps]
     if claimed.fidelity != "averaged" or not rungs:
         return None
-    return Pace(claimed.horizon_steps, max(rungs))
+    return Pace(claimed.horizon_steps, max(rungs), shares)
 
 
 class Averages:
@@ -79,7 +82,7 @@ class Averages:
         """
         self._pace = pace
         self._own = averaged_tensors(model)
-        self._kept = [{name: torch.zeros_like(value) for name, value in self._own.items()} for _ in SHARES]
+        self._kept = [{name: torch.zeros_like(value) for name, value in self._own.items()} for _ in pace.shares]
         if start is not None:
             self._load(start)
 
@@ -108,7 +111,7 @@ class Averages:
         return [{name: value.to("cpu", copy=True) for name, value in kept.items()} for kept in self._kept]
 
     def _load(self, start: Sequence[Mapping[str, Any]]) -> None:
-        check_averages(self._own, start)
+        check_averages(self._own, start, len(self._pace.shares))
         for kept, saved in zip(self._kept, start, strict=True):
             _write(kept, saved)
 
@@ -132,14 +135,14 @@ def averaged_tensors(model: nn.Module) -> dict[str, Tensor]:
     return {**dict(model.named_parameters()), **buffers}
 
 
-def check_averages(own: Mapping[str, Tensor], saved: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse averages that are not of these tensors.
+def check_averages(own: Mapping[str, Tensor], saved: Sequence[Mapping[str, Any]], count: int) -> None:
+    """Refuse what is not `count` averages of these tensors.
 
     Raises:
         StateDoesNotFit: a name, a shape or a type differs, or there are more or fewer averages.
     """
-    if len(saved) != len(SHARES):
-        raise StateDoesNotFit(f"the state has {len(saved)} averages, not {len(SHARES)}")
+    if len(saved) != count:
+        raise StateDoesNotFit(f"the state has {len(saved)} averages, not {count}")
     for average in saved:
         if average.keys() != own.keys():
             raise StateDoesNotFit(f"averages are missing or too many: {', '.join(sorted(average.keys() ^ own.keys()))}")

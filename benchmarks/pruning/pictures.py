@@ -44,7 +44,7 @@ def curves() -> bytes:
         seen = [averaged(pool, share)[place] for share in shares[:-1]]
         right.plot(shares[:-1], seen, color=colour, linewidth=2.4 if number == 0 else 1.5)
     low, high = known(pool.raw[[best[name] for name in SHOWN], 5:]).min(), 1.0
-    for axes, title in ((left, "as it is"), (right, "at best of averaged weights")):
+    for axes, title in ((left, "as it is"), (right, "at best of raw and averaged weights")):
         plain_log(axes)
         axes.set_xlim(0.1, 1)
         axes.set_ylim(0.9 * low, high)

@@ -21,7 +21,7 @@ from workers.averaging import Pace
 from workers.quadratic import Quadratic, Vector
 from workers.tasks.noisy_quadratic import QuadraticParams, problem
 
-from .record import BRANCHED, COOLDOWN, rungs_of, share_of
+from .record import BRANCHED, COOLDOWN, SHARES, rungs_of, share_of
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Followed:
         count, steps = rates.shape
         rungs = rungs_of(steps)
         self._made = made
-        self._pace = Pace(steps, rungs[-2])
+        self._pace = Pace(steps, rungs[-2], SHARES)
         self._own = _start(made, count)
         self._both = [np.zeros_like(self._own) for _ in self._pace.decays]
         self._averaged = [np.zeros_like(self._own) for _ in self._pace.decays]

@@ -1,7 +1,7 @@
 """Learning curves of whole trainings without pruning: `python -m benchmarks.pruning.record digits-mlp wide narrow`.
 
 Each candidate is trained to its horizon on two seeds, many at once, and judged at 20 rungs by its raw weights and by
-the two running averages that `fidelity: averaged` keeps. On the first seed it also gets what the other rules judge by:
+two running averages of them. On the first seed it also gets what the other rules judge by:
 at four rungs a branch on which its learning rate falls to zero in a straight line, and four whole schedules at
 shorter horizons. Every ended wave is written to `var/pruning/TASK.jsonl`: the command goes on where it was stopped.
 `python -m benchmarks.pruning.recorded` packs what is there into benchmarks/data.
@@ -37,6 +37,8 @@ RUNGS = 20
 """At every 1/20 of the horizon, its end included."""
 BRANCHED = (0.1, 0.2, 0.3, 0.5)
 """Shares of the horizon at which a cooldown branches off, and at which whole schedules end."""
+SHARES = (0.03, 0.10)
+"""Time constants of the running averages, in horizons."""
 COOLDOWN = 0.05
 """Of the horizon: a branch's length."""
 SEEDS = (0, 1)
@@ -196,7 +198,7 @@ class Recording:
         """
         whole = horizon == self._ground.steps
         rungs = rungs_of(horizon)[:-1] if whole else []
-        engine = Pack(self._task, self._ground.at_once, cast(Way, self._ground.way))
+        engine = Pack(self._task, self._ground.at_once, cast(Way, self._ground.way), shares=SHARES)
         trained: dict[Attempt, Trained] = {}
         for place, candidate in enumerate(candidates):
             attempt = Attempt(

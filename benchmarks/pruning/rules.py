@@ -65,13 +65,13 @@ def average(number: int) -> Callable[[Recorded, float], Values]:
 
 
 def averaged(pool: Recorded, share: float) -> Values:
-    """Return the least of the raw metric and those of both averages: what `fidelity: averaged` compares."""
-    return np.minimum(raw(pool, share), np.minimum(average(0)(pool, share), average(1)(pool, share)))
-
-
-def near(pool: Recorded, share: float) -> Values:
-    """Return the lesser of the raw metric and that of the average over 3 %."""
+    """Return the lesser of the raw metric and that of the average over 3 %: what `fidelity: averaged` compares."""
     return np.minimum(raw(pool, share), average(0)(pool, share))
+
+
+def least(pool: Recorded, share: float) -> Values:
+    """Return the least of the raw metric and those of both averages."""
+    return np.minimum(averaged(pool, share), average(1)(pool, share))
 
 
 def rescaled(pool: Recorded, share: float) -> Values:
@@ -103,11 +103,11 @@ def remaining(pool: Recorded, share: float) -> Values:
 
 RULES = (
     Rule("truncated", raw),
-    Rule("averaged", averaged, surcharge=2 * SHARE_OF_AN_AVERAGE),
+    Rule("averaged", averaged, surcharge=SHARE_OF_AN_AVERAGE),
     Rule("rescaled", rescaled, anew=True, exempts=False),
     Rule("cooldown", cooldown, branch=COOLDOWN),
     Rule("phase", phase),
-    Rule("raw or average over 3 %", near, surcharge=SHARE_OF_AN_AVERAGE),
-    Rule("average over 3 %", average(0), surcharge=SHARE_OF_AN_AVERAGE),
-    Rule("average over 10 %", average(1), surcharge=SHARE_OF_AN_AVERAGE),
+    Rule("least of raw, 3 %, 10 %", least, surcharge=2 * SHARE_OF_AN_AVERAGE),
+    Rule("3 % alone", average(0), surcharge=SHARE_OF_AN_AVERAGE),
+    Rule("10 % alone", average(1), surcharge=SHARE_OF_AN_AVERAGE),
 )

@@ -108,7 +108,7 @@ class Etude:
                 spent, is_pruned = share, True
                 break
         self._past.append(self._ended(new, shown, rungs, is_pruned=is_pruned))
-        averaged = 2 * SHARE_OF_AN_AVERAGE if pruner.fidelity == "averaged" else 0.0
+        averaged = SHARE_OF_AN_AVERAGE if pruner.fidelity == "averaged" else 0.0
         surcharge = averaged * min(spent, max(pruner.rungs, default=0.0))
         return spent + surcharge, not is_pruned and math.isfinite(shown.final)
 
@@ -117,7 +117,8 @@ class Etude:
         raw = float(shown.raw[place])
         if self._search.spec.pruner.fidelity != "averaged":
             return raw
-        return min([raw, *(float(value) for value in shown.averages[:, place] if math.isfinite(value))])
+        average = float(shown.averages[0, place])
+        return min(raw, average) if math.isfinite(average) else raw
 
     def _ended(self, new: NewProposal, shown: Shown, rungs: dict[int, float], *, is_pruned: bool) -> Past:
         params = self._search.space.params_of(shown.candidate) or {}

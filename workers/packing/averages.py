@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..averaging import SHARES, Pace
+from ..averaging import Pace
 from .layout import Layout
 
 
@@ -45,9 +45,10 @@ class PackedAverages:
     """The averages of k rows; those that keep none have zeros."""
 
     def __init__(self, rows: Sequence[AverageRow | None], flat: Tensor, buffers: Mapping[str, Tensor]) -> None:
-        self._flat = flat.new_zeros(len(SHARES), *flat.shape)
+        self._count = max(len(row.parameters) for row in rows if row is not None)
+        self._flat = flat.new_zeros(self._count, *flat.shape)
         self._buffers = {
-            name: buffer.new_zeros(len(SHARES), *buffer.shape)
+            name: buffer.new_zeros(self._count, *buffer.shape)
             for name, buffer in buffers.items()
             if buffer.is_floating_point()
         }
@@ -73,10 +74,10 @@ class PackedAverages:
         if not any(due):
             return
         moves = [
-            [1 - decay for decay in pace.decays] if pace is not None and now else [0.0] * len(SHARES)
+            [1 - decay for decay in pace.decays] if pace is not None and now else [0.0] * self._count
             for pace, now in zip(paces, due, strict=True)
         ]
-        for place in range(len(SHARES)):
+        for place in range(self._count):
             shares = [move[place] for move in moves]
             _move(self._flat[place], flat, shares)
             for name, buffer in self._buffers.items():
@@ -90,7 +91,7 @@ class PackedAverages:
         A row whose averages have not moved yet has no scales; it is given as it is, of no use.
         """
         index = torch.tensor(places, device=self._flat.device)
-        for place in range(len(SHARES)):
+        for place in range(self._count):
             factors = [scale[place] if scale else 1.0 for scale in scales]
             yield (
                 _scaled(self._flat[place][index], factors),

@@ -96,8 +96,9 @@ class Member:
 class Entrance:
     """Makes members and their rows for one task."""
 
-    def __init__(self, task: Task, layout: Layout) -> None:
+    def __init__(self, task: Task, layout: Layout, shares: tuple[float, ...] = SHARES) -> None:
         self._task = task
+        self._shares = shares
         self._layout = layout
         self._fresh: tuple[int, nn.Module] | None = None
         """The seed asked for last, with its model: the trials of a search share theirs."""
@@ -124,7 +125,7 @@ class Entrance:
                 raise StateDoesNotFit(f"the state does not fit: {error}") from error
         attempt.steps_done = step
         stops = stops_from(self._task, claimed.horizon_steps, claimed.rungs, step)
-        return Member(attempt, scheduler, step, stops, pace_of(claimed))
+        return Member(attempt, scheduler, step, stops, pace_of(claimed, self._shares))
 
     def row(self, member: Member) -> Row:
         """Return a member's row: of its seed's fresh model, or of the state that it goes on from.
@@ -168,8 +169,8 @@ class Entrance:
         own = {name: value for name, value in values.items() if value.is_floating_point()}
         saved = averages_of(member.attempt.start)
         if saved is None:
-            saved = [{name: torch.zeros_like(value) for name, value in own.items()} for _ in SHARES]
-        check_averages(own, saved)
+            saved = [{name: torch.zeros_like(value) for name, value in own.items()} for _ in member.pace.shares]
+        check_averages(own, saved, len(member.pace.shares))
         return AverageRow.joined(saved, self._layout, values[self._layout.names[0]])
 
     def plain(self, member: Member, parameters: Sequence[Tensor], buffers: Mapping[str, Tensor]) -> nn.Module:

@@ -17,6 +17,7 @@ from torch import Tensor
 from etude.task import Task, judged_by_examples, metric_name, optimum_metric
 
 from ..arithmetic import autocasting, rounding
+from ..averaging import SHARES
 from ..dropout import drawing
 from ..engine import Attempt, Interrupted, TrainingState
 from ..failures import DIVERGED, is_out_of_memory, reason_of
@@ -45,7 +46,7 @@ class Pack:
     the error finds its trial.
     """
 
-    def __init__(self, task: Task, size: int, way: Way, least: int = 1) -> None:
+    def __init__(self, task: Task, size: int, way: Way, least: int = 1, shares: tuple[float, ...] = SHARES) -> None:
         """Build nothing yet but the task's layout.
 
         Args:
@@ -53,6 +54,7 @@ class Pack:
             size: trials at once, at most.
             way: to compute gradients.
             least: trials at once for which packing is faster than one by one.
+            shares: time constants of running averages, in horizons, for trials that are judged by them.
 
         Raises:
             NotPackable: the task's parameter groups set more than names.
@@ -63,7 +65,7 @@ class Pack:
         self._least = least
         self._layout = Layout(task, model)
         self._computation = Computation(task, model, self._layout.names, way)
-        self._entrance = Entrance(task, self._layout)
+        self._entrance = Entrance(task, self._layout, shares)
         self._members: list[Member] = []
         self._stack: Stack | None = None
         """The members' rows, in their order."""

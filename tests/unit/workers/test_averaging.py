@@ -157,7 +157,7 @@ def test_averages_of_another_model_are_refused() -> None:
     model = nn.Linear(2, 1)
     fitting = Averages(model, pace).state()
 
-    for wrong in (fitting[:1], [{"weight": fitting[0]["weight"]}] * 2, Averages(nn.Linear(3, 1), pace).state()):
+    for wrong in (fitting * 2, [{"weight": fitting[0]["weight"]}], Averages(nn.Linear(3, 1), pace).state()):
         with pytest.raises(StateDoesNotFit):
             Averages(model, pace, wrong)
 
