@@ -22,10 +22,10 @@ Directive = Literal["continue", "prune", "stop", "cooldown"]
 Code = Literal["lease_lost"]
 ReportKind = Literal["raw", "averaged", "cooldown", "rescaled"]
 Fidelity = Literal["truncated", "averaged", "cooldown", "rescaled", "phase"]
-"""What trials are compared by at a rung: `truncated`, the raw metric there; `averaged`, the best of the raw metric and
-those of a running average of the weights, which imitate the end of a schedule; `cooldown`, the metric of a branch whose
-LR is brought down to zero; `rescaled`, that of a whole training whose schedule ends at the rung;
-`phase`, the raw metric there, among those trials only whose schedules have come about as far."""
+"""What trials are compared by at a rung: `truncated`, the raw metric there; `averaged`, the better of the raw metric
+and that of a running average of the weights, which imitates the end of a schedule; `cooldown`, the metric of a branch
+whose LR is brought down to zero; `rescaled`, that of a whole training whose schedule ends at the rung; `phase`, the raw
+metric there, among those trials only whose schedules have come about as far."""
 BRANCHING: tuple[Fidelity, ...] = ("cooldown", "rescaled")
 """Those for which rungs are trained beside a trial's own training, by our workers alone."""
 Precision = Literal["float32", "float64", "bf16"]

@@ -66,11 +66,14 @@ class Table:
         pools = [pool for name in ("openings", "wide", "narrow") if (pool := recorded(task, name)) is not None]
         self.space, self.steps = space(), pools[0].steps
         self._ranges = self.space.ranges()
-        self._candidates = [one for pool in pools for one in pool.candidates]
-        self._raw, self._averages = _joined(pools, "raw"), _joined(pools, "averages")
-        self._fresh = known(_joined(pools, "fresh")[:, -1])
+        every = [(one, self.space.params_of(one)) for pool in pools for one in pool.candidates]
+        # The narrow pool's learning rates may go beyond what is searched.
+        inside = np.flatnonzero([params is not None for _, params in every])
+        self._candidates = [every[i][0] for i in inside]
+        self._params = [every[i][1] or {} for i in inside]
+        self._raw, self._averages = _joined(pools, "raw")[inside], _joined(pools, "averages")[inside]
+        self._fresh = known(_joined(pools, "fresh")[inside, -1])
         self.best = float(((known(self._raw[:, -1]) + self._fresh) / 2).min())
-        self._params = [self.space.params_of(one) or {} for one in self._candidates]
         self._names = list(self._ranges)
         self._coordinates = np.array([self._placed(params) for params in self._params])
         self._places = {one.model_dump_json(): i for i, one in enumerate(self._candidates)}

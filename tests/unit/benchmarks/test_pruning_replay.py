@@ -137,7 +137,7 @@ def test_averaged_compares_the_best_of_raw_and_averaged_weights() -> None:
     assert (seen <= few.averages[:, 0, 5] + 1e-7).all()
 
 
-@pytest.mark.parametrize("name", ["TPE + MedianPruner", "ASHA", "BOHB-like", "Étude, averaged"])
+@pytest.mark.parametrize("name", ["TPE + MedianPruner", "ASHA", "BOHB-like", "Étude"])
 def test_searches_are_reproducible_and_spend_their_compute(name: str) -> None:
     """The same seed searches the same way; regrets only fall; the last trial alone may go beyond the budget."""
     bowl = Bowl(TASK)
