@@ -6,6 +6,7 @@ with its answer; each is held against the document (status, media type, schema, 
 
 from __future__ import annotations
 
+import copy
 import json
 import zlib
 from collections import Counter
@@ -113,7 +114,8 @@ class Found:
 
 def schema_of(app: FastAPI, asking: Asking) -> BaseSchema:
     """Return the application's document as schemathesis sees it."""
-    document = app.openapi() if asking.token is not None else _open_to_all(app.openapi())
+    document = copy.deepcopy(app.openapi())  # schemathesis adds links of its own to what it is given
+    document = document if asking.token is not None else _open_to_all(document)
     schema = schemathesis.openapi.from_dict(document, config=_settings(asking))
     schema.app = app if asking.url == HERE else None
     schema.hook(filter_case)

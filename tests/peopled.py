@@ -37,6 +37,9 @@ class AtOnce:
         self._news = itertools.count()
         self._every = every
 
+    age_seconds = 0.0
+    """It has always just been started: readiness does not ask whether the store has heard of it."""
+
     def nudge(self) -> None:
         """Take a step in every study, at each `every`-th of the news."""
         with self._lock:
