@@ -34,7 +34,15 @@ class Wanted:
     purpose: Purpose = "confirmation"
 
 
-Plan = Generator[Sequence[Wanted], bool, Result]
+@dataclass(frozen=True)
+class Sparing:
+    """Trainings that are asked for only where those `after` them could be had as well."""
+
+    wanted: Sequence[Wanted]
+    after: Sequence[Wanted]
+
+
+Plan = Generator[Sequence[Wanted] | Sparing, bool, Result]
 """Yields trainings and is sent True once all of them have ended, False where they are not to be had."""
 
 
@@ -83,11 +91,15 @@ class Allowance:
         if seconds_left is not None:
             self._seconds_left = min(self._seconds_left, seconds_left)
 
-    def take(self, wanted: Collection[Wanted]) -> bool:
-        """Set aside what these trainings are expected to cost; False, and nothing is, where that is too much."""
+    def take(self, wanted: Collection[Wanted], after: Collection[Wanted] = ()) -> bool:
+        """Set aside what these trainings are expected to cost; False, and nothing is, where that is too much.
+
+        It is too much, too, where nothing would be left for those `after` them.
+        """
         steps = sum(one.horizon_steps for one in wanted)
         seconds = steps * self._second_per_step
-        if steps > self._steps_left or seconds > self._seconds_left:
+        later = sum(one.horizon_steps for one in after)
+        if steps + later > self._steps_left or seconds + later * self._second_per_step > self._seconds_left:
             return False
         self._steps_left -= steps
         self._seconds_left -= seconds
@@ -137,13 +149,14 @@ class Replay:
             result: Result = end.value
             return result
 
-    def _look(self, wanted: Sequence[Wanted], *, free: bool) -> bool | None:
+    def _look(self, asked: Sequence[Wanted] | Sparing, *, free: bool) -> bool | None:
         """Tell whether trainings are there, or will not be (False), or are asked for now (None)."""
+        wanted, after = (asked.wanted, asked.after) if isinstance(asked, Sparing) else (asked, ())
         absent = [one for one in wanted if self._trainings.of(one) is None]
         if not absent:
             return True
         new = {_key(one): one for one in absent if _key(one) not in self._missing}
-        if not free and not self._allowance.take(new.values()):
+        if not free and not self._allowance.take(new.values(), after):
             return False
         self._missing |= new
         return None

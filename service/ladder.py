@@ -18,7 +18,7 @@ from search_spaces.results import Arm, LadderRung
 from search_spaces.script_space import SCRIPT
 from store.proposals import Past
 
-from .asking import LADDER, Plan, Trainings, Wanted
+from .asking import LADDER, Plan, Sparing, Trainings, Wanted
 from .confirmation import own_trials
 from .confirmed import Confirmed
 from .opponents import CURRENT, baseline_origin, best_of
@@ -134,12 +134,15 @@ def tuned(confirmed: Confirmed, trainings: Trainings, beside: Sequence[Wanted] =
     if base.name != CURRENT or _is_whole(confirmed, base):
         return _place("lr", base)
     tries = {factor: _try(confirmed, base.candidate, factor) for factor in LR_FACTORS}
-    if not (yield [*tries.values(), *beside]) and not (yield list(tries.values())):
+    # What is not followed on all seeds was trained in vain, and what the LR alone gives comes before the rest.
+    on_seeds = on_every_seed(confirmed, f"{LADDER}lr", base.candidate)
+    both = Sparing([*tries.values(), *beside], after=on_seeds)
+    if not (yield both) and not (yield list(tries.values())):
         return None
     best = _best(confirmed, trainings, tries)
     while best in FURTHER and FURTHER[best] not in tries:
         further = FURTHER[best]
-        if not (yield [_try(confirmed, base.candidate, further)]):
+        if not (yield Sparing([_try(confirmed, base.candidate, further)], after=on_seeds)):
             break
         tries[further] = _try(confirmed, base.candidate, further)
         best = _best(confirmed, trainings, tries)

@@ -101,8 +101,11 @@ def _thinned(size: int) -> NDArray[np.int64]:
 # Learning curves
 
 
-def learning_figure(bundles: Sequence[Bundle], metric: str) -> Figure | None:
-    """Draw the mean of the metric over the seeds with a band of one standard deviation; None where nothing is known."""
+def learning_figure(bundles: Sequence[Bundle], metric: str, horizon: int | None = None) -> Figure | None:
+    """Draw the mean of the metric over the seeds with a band of one standard deviation; None where nothing is known.
+
+    `horizon` is said where it is not the study's.
+    """
     means = [(bundle, *_mean_and_spread(bundle.curves)) for bundle in bundles]
     known = [row for row in means if len(row[1]) > 0]
     if not known:
@@ -118,7 +121,8 @@ def learning_figure(bundles: Sequence[Bundle], metric: str) -> Figure | None:
         axes.set_xlabel("step")
         axes.set_ylabel(metric)
         svg = themed_svg(figure, "learning", f"{metric} over the steps, mean over the seeds")
-    caption = f"{metric} while training on the fresh seeds: mean, and a band of one standard deviation."
+    over = "" if horizon is None else f" over {horizon} steps"
+    caption = f"{metric} while training{over} on the fresh seeds: mean, and a band of one standard deviation."
     legend = [Entry(bundle.label, bundle.place) for bundle, *_ in known]
     return Figure("learning", "Learning curves", caption, svg, legend, _learning_numbers(known))
 

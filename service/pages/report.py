@@ -265,7 +265,7 @@ def _figures(
     bundles = [Bundle(name, places[name], [reports for _, reports in curves.get(name, [])]) for name in places]
     drawn = [
         lr_figure(sorted(lines, key=lambda line: line.place)) if lines else None,
-        learning_figure(bundles, metric),
+        learning_figure(bundles, metric, None if answer.target is None else bracket(answer.target, {}).wanted),
     ]
     return [figure for figure in drawn if figure is not None]
 
@@ -280,7 +280,7 @@ def _horizon_of(answer: Answer, arm: Arm) -> int | None:
 def _evidence_figures(answer: Answer, places: Mapping[str, int], metric: str, direction: Direction) -> list[Figure]:
     drawn = [
         arms_figure(answer.evidence.arms, places, metric),
-        gains_figure(answer.evidence, places, metric, direction),
+        gains_figure(answer.evidence, places, metric if answer.target is None else "steps", direction),
     ]
     return [figure for figure in drawn if figure is not None]
 

@@ -165,17 +165,29 @@ def test_an_lr_far_off_is_followed_as_far_as_a_hundredfold(store: Store, tmp_pat
     """LRs beyond ten times yours are tried as long as they are better; where the last one is the best, that is said."""
     mine = CURRENT.model_copy(update={"initial_lr": 1e-4})
     far = CURRENT.model_copy(update={"initial_lr": 1e-5})
-    confirmation = {"seeds": 5, "top": 1, "baselines": ["current", "sgd-cosine", "adamw-warmup-cosine"], "max_share": 9}
+    fields = {"budget": {"trials": 8}, "confirmation": {"seeds": 7, "baselines": ["current"], "max_share": 20}}
 
-    found = answered(store, redrawing(store), current=mine.model_dump(mode="json"), confirmation=confirmation)
+    found = answered(store, redrawing(store), current=mine.model_dump(mode="json"), **fields)
     other = open_store(f"sqlite:///{tmp_path / 'other.db'}")
-    beyond = answered(other, redrawing(other), current=far.model_dump(mode="json"), confirmation=confirmation)
+    beyond = answered(other, redrawing(other), current=far.model_dump(mode="json"), **fields)
     other.close()
 
     assert (found.evidence.ladder or [])[0].candidate == mine.with_lr(30)
     assert not any("nothing beyond it was tried" in note for note in found.evidence.notes)
     assert (beyond.evidence.ladder or [])[0].candidate == far.with_lr(100)
     assert "the best LR tried for yours is 100 times its own, and nothing beyond it was tried" in beyond.evidence.notes
+
+
+def test_an_lr_is_not_followed_further_than_its_seeds_can_be_paid_for(store: Store) -> None:
+    """Eight trainings' worth: four seeds at the best LR so far come before a factor beyond ten."""
+    far = CURRENT.model_copy(update={"initial_lr": 1e-5})
+    fields = {"current": far.model_dump(mode="json"), "budget": {"trials": 8}}
+    confirmation = {"seeds": 4, "top": 1, "baselines": ["current"], "max_share": 20}
+
+    answer = answered(store, redrawing(store), confirmation=confirmation, **fields)
+
+    assert (answer.evidence.ladder or [])[0].candidate == far.with_lr(10)
+    assert "the best LR tried for yours is 10 times its own, and nothing beyond it was tried" in answer.evidence.notes
 
 
 def test_without_current_the_ladder_begins_at_the_best_baseline(store: Store) -> None:
@@ -338,7 +350,7 @@ def test_what_a_known_schedule_gives_is_no_gain_of_another_optimizer(store: Stor
 
 def in_extras(store: Store, worker: Redrawing) -> None:
     """Take the study to where workers hold trainings of its ladder."""
-    submitted(store, current=CURRENT.model_dump(mode="json"))
+    submitted(store, current=CURRENT.model_dump(mode="json"), budget={"trials": 8})
     coordinator = Coordinator(store, owner="one")
 
     def ladder_is_there() -> bool:
@@ -377,7 +389,7 @@ def test_a_study_stopped_in_the_extras_keeps_its_verdict(store: Store, paused: b
 def test_a_study_stopped_before_its_verdict_is_stopped(store: Store) -> None:
     """While the confirmation trains there is no verdict to keep."""
     worker = redrawing(store)
-    submitted(store, current=CURRENT.model_dump(mode="json"))
+    submitted(store, current=CURRENT.model_dump(mode="json"), budget={"trials": 4})
     coordinator = Coordinator(store, owner="one")
     confirming = lambda: get_study(store, "mine").confirmation.complete > 0  # noqa: E731
     drive(store, worker, "mine", coordinator=lambda: coordinator, until=confirming)

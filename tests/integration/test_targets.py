@@ -175,7 +175,8 @@ def test_every_word_speaks_of_steps(found: tuple[Store, Answer]) -> None:
     assert (document["horizon"], document["metric"]["name"]) == (answer.horizon, "steps to loss <= 1")
     assert document["target"] == {"metric": "loss", "direction": "minimize", "value": 1.0, "horizon_steps": 100}
     assert any("steps to loss &lt;= 1" in figure.svg for figure in report.confirmation_figures)
-    assert next(figure for figure in report.figures if figure.name == "learning").caption.startswith("loss while")
+    learning = next(figure for figure in report.figures if figure.name == "learning")
+    assert learning.caption.startswith("loss while training over 32 steps")
     assert (plan.metric, plan.rungs, plan.confirmation_trainings) == ("steps to loss <= 1", [], 80)
     assert plan.detects is not None
     assert plan.detects.gain == pytest.approx(answer.evidence.detectable_gain, rel=0.5)

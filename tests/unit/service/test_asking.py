@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search_spaces.baselines import BASELINES
-from service.asking import Allowance, Plan, Replay, Trainings, Wanted, is_extra
+from service.asking import Allowance, Plan, Replay, Sparing, Trainings, Wanted, is_extra
 from store.proposals import Past
 
 CANDIDATE = BASELINES["adam-constant"]
@@ -47,6 +47,19 @@ def test_a_plan_goes_as_far_as_past_trials_do(trained: int) -> None:
 
     assert result == ("both" if trained == 2 else None)
     assert [one.origin for one in replay.missing] == origins[trained : trained + 1]
+
+
+@pytest.mark.parametrize(("later", "asked"), [(2, ["ladder:lr"]), (3, [])])
+def test_a_training_can_be_asked_for_only_if_those_after_it_can_be_had(later: int, asked: list[str]) -> None:
+    """Of three trainings' worth one and two more fit, one and three more do not: then nothing is taken."""
+    after = [wanted("ladder:after", seed) for seed in range(later)]
+    replay = Replay(Trainings([]), Allowance(CONFIRMED, []))
+
+    def sparing() -> Plan[str]:
+        return "asked" if (yield Sparing([wanted()], after)) else "left"
+
+    assert replay.result(sparing()) == (None if asked else "left")
+    assert [one.origin for one in replay.missing] == asked
 
 
 def test_what_two_plans_ask_for_is_trained_once() -> None:
