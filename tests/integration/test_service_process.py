@@ -11,10 +11,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
+from sqlalchemy import Row, Table, select
+
+from store import open_store
+from store.tables import coordinators, studies
+from tests.machine import until
+from tests.studies import run_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,3 +135,24 @@ def test_the_dashboard_is_a_process_of_its_own(tmp_path: Path) -> None:
     assert dashboard.wait(30) == 0
     assert dashboard.stdout is not None
     dashboard.stdout.close()
+
+
+def test_a_coordinator_that_is_told_to_stop_gives_its_studies_up(tmp_path: Path) -> None:
+    """SIGTERM: another one need not wait for its ownership to end, and it is not taken for one that has died."""
+    store = open_store(f"sqlite:///{tmp_path / 'etude.db'}")
+    run_study(store)
+    coordinator = start(tmp_path, "--only", "coordinator")
+
+    def rows(table: Table) -> list[Row[Any]]:
+        with store.read() as connection:
+            return list(connection.execute(select(table)).all())
+
+    until(lambda: rows(studies)[0].owner is not None and rows(coordinators), 60)
+    coordinator.terminate()
+    status = coordinator.wait(30)
+    owner, left = rows(studies)[0].owner, rows(coordinators)
+    store.close()
+    assert coordinator.stdout is not None
+    coordinator.stdout.close()
+
+    assert (status, owner, left) == (0, None, [])
