@@ -28,8 +28,9 @@ def seal_of(settings: Settings) -> Seal:
 
 
 def _keys(settings: Settings, make: bool) -> Sequence[str]:
-    if settings.webhook_key is not None:
-        return settings.webhook_key.get_secret_value().split()
+    chosen = "" if settings.webhook_key is None else settings.webhook_key.get_secret_value()
+    if chosen:
+        return chosen.split()
     file = settings.webhook_key_file
     if file is None:
         file = _beside_the_store(settings.store_url)

@@ -149,6 +149,20 @@ def test_what_is_no_token_opens_nothing(guarded: Guarded) -> None:
         assert header not in answer.text
 
 
+def test_a_token_is_compared_in_constant_time(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole hashes, of one length whatever was sent, and not the letters of a token one after the other."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def noted(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr("service.keyring.hmac.compare_digest", noted)
+    assert guarded.client("read").get("/v1/studies").is_success
+
+    assert [(len(one), len(other)) for one, other in compared] == [(32, 32)]
+
+
 def test_a_header_cannot_make_another_path_of_the_request(guarded: Guarded) -> None:
     """What needs no token is decided by the path that the routes see, not by the address made of Host."""
     answer = guarded.client().get("/v1/tokens", headers={"Host": "127.0.0.1/healthz?"})

@@ -177,7 +177,7 @@ def test_a_key_is_replaced_by_one_before_it() -> None:
         old.open(closed)
 
 
-@pytest.mark.parametrize("key", ["", "short"])
+@pytest.mark.parametrize("key", [" ", "short", "the-first-is-long-enough-to-be-a-key second"])
 def test_a_key_that_is_no_secret_is_refused(key: str) -> None:
     """As a token of the operator's own choice is."""
     with pytest.raises(InvalidSpec, match="32 letters"):
@@ -203,7 +203,7 @@ def test_a_key_may_be_in_a_file_of_the_operators(tmp_path: Path) -> None:
     """For a store that several machines share, which has none beside it."""
     file = tmp_path / "key"
     file.write_text("k" * 40 + "\n" + "j" * 40 + "\n")
-    shared = Settings(database_url="postgresql+psycopg://127.0.0.1/none")
+    shared = Settings(database_url="postgresql+psycopg://127.0.0.1/none", webhook_key="")
 
     closed = seal_of(Settings(database_url=shared.database_url, webhook_key_file=file)).close("text")
 
