@@ -63,12 +63,15 @@ With --json an error other than 2 is JSON on stderr: its `detail`, with `code` a
 \b
 Settings from the environment:
   ETUDE_URL, ETUDE_TOKEN    the service that commands talk to (http://127.0.0.1:8000)
+  ETUDE_SHARED              instead: the directory of `up --shared`, where address and token are found
   ETUDE_TOKEN_FILE          a file with the token that only you can read (~/.config/etude/token)
   ETUDE_DATA_DIR            where `up` keeps its store and logs (./var)
   ETUDE_DATABASE_URL        another store, e.g. PostgreSQL (SQLite in ETUDE_DATA_DIR)
   ETUDE_DATABASE_PASSWORD_FILE    a file with its password, which the URL then does not name
   ETUDE_HOST, ETUDE_PORT, ETUDE_DASHBOARD_PORT    where `up` listens (127.0.0.1, 8000, 8080)
   ETUDE_ADMIN_TOKEN         an admin token of your own choice for the service of `up`, or its file: ..._TOKEN_FILE
+  ETUDE_TAKEOVER_SECONDS    without a sign of life for so long another machine of `up --shared` serves (30)
+  ETUDE_SQLITE_ON_NETWORK   1 lets an SQLite store lie on a network file system, at your risk
   ETUDE_LEASE_SECONDS       how long a silent worker keeps a trial (60)
   ETUDE_WEBHOOK_HOSTS       hosts that recurrences may tell of their nights, with commas (none)
   ETUDE_WEBHOOK_NETWORKS    networks beyond the public internet in which those may be, 10.0.0.0/8 (none)

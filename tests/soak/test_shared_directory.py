@@ -13,6 +13,7 @@ import pytest
 from etude import Client
 from store import open_store
 from store.copies import put_copy
+from store.trials import get_trial
 from tests.chaos import assert_every_report, assert_exact
 from tests.machine import descendants, until
 from tests.shared_machines import TAKEOVER_SECONDS, Machines, machines, simulated_worker
@@ -52,7 +53,8 @@ def ended(client: Client, name: str) -> int:
 def test_an_array_goes_on_to_the_end(tmp_path: Path) -> None:
     """Three nodes train; the head's is lost, the next head's reaches its time limit and gives its trial back with its
     checkpoint, another comes: exact, every evaluation of every trial reported, and all end when nothing is left."""
-    with machines(tmp_path, ETUDE_LEASE_SECONDS="10", ETUDE_DRAIN_SECONDS="20", ETUDE_CHECKPOINT_SECONDS="0") as array:
+    environ = {"ETUDE_LEASE_SECONDS": "10", "ETUDE_END_AFTER_SECONDS": "20", "ETUDE_CHECKPOINT_SECONDS": "0"}
+    with machines(tmp_path, **environ) as array:
         for _ in range(3):
             array.start(*FLAGS)
         with array.serving(1, 240) as client:
@@ -78,8 +80,6 @@ def test_an_array_goes_on_to_the_end(tmp_path: Path) -> None:
     assert resumed >= 1
     store = open_store(left(array, tmp_path))
     assert_exact(store, "array", 8)
-    from store.trials import get_trial
-
     steps = [[point.step for point in get_trial(store, "array", number).curve or []] for number in range(8)]
     store.close()
     assert all(at == steps[0] for at in steps)

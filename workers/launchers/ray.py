@@ -21,6 +21,8 @@ from .launcher import GONE
 
 PACKAGES = ("search_spaces", "etude", "store", "workers")
 """What a worker needs of the checkout; the nodes get it from here."""
+LEAVES_CHILDREN = {"RAY_kill_child_processes_on_worker_exit": "false"}
+"""Ray kills what an actor has started when the actor ends. Ours then ends by itself, once its trials are given back."""
 NAMESPACE = "etude"
 
 
@@ -37,7 +39,7 @@ class RayLauncher:
 
         Raises:
             InvalidSpec: Ray is not installed.
-            StoreUnavailable: there is no cluster at the address.
+            StoreUnavailable: there is no cluster at the address, or it wants a token of its own.
         """
         # We neither start a cluster nor let one be asked about us.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -50,10 +52,11 @@ class RayLauncher:
         self._environ = dict(environ)
         self._log = log
         modules = [str(Path(__file__).parents[2] / package) for package in PACKAGES]
+        surroundings = {"py_modules": modules, "env_vars": LEAVES_CHILDREN}
         try:
-            ray.init(address, namespace=NAMESPACE, runtime_env={"py_modules": modules}, configure_logging=False)
-        except (ConnectionError, RuntimeError, TimeoutError) as error:
-            raise StoreUnavailable(f"there is no Ray cluster at {address}: {error}") from error
+            ray.init(address, namespace=NAMESPACE, runtime_env=surroundings, configure_logging=False)
+        except (ConnectionError, RuntimeError, TimeoutError, ray.exceptions.RayError) as error:
+            raise StoreUnavailable(f"no Ray cluster lets us in at {address}: {error}") from error
         # Spread: a worker beside another wants the same cores. An actor that dies is started anew by the fleet, which
         # knows whether it is still wanted.
         place: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "scheduling_strategy": "SPREAD"}
