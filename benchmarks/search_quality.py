@@ -6,10 +6,11 @@
 
 Each search gets the same compute, in whole trainings. On the noisy quadratic it is live: every candidate's expected
 curve is computed; so it is on a task named with ", live", where every proposal is trained on two seeds. Elsewhere a
-proposal is trained by a look into what is recorded (benchmarks/data): the nearest
-candidate that this search has not had yet. The regret is that of the candidate with the best final metric so far, on
-the noisy quadratic over the computed optimum (relative), elsewhere on the second seed over the best of the table. Ended
-searches are kept under var/search_quality: the command goes on where it was stopped.
+proposal is trained by a look into what is recorded (benchmarks/data): the nearest candidate that this search has not
+had yet. Such a table is small: a search that prunes early sees all of it in 40 trainings, so 20 are enough. The regret
+is that of the candidate with the best final metric so far, on the noisy quadratic over the computed optimum (relative),
+elsewhere on the second seed over the best of the table. Ended searches are kept under var/search_quality: the command
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .pruning.grounds import Place, place_of
 from .pruning.recorded import tasks
-from .pruning.searchers import SEARCHERS, Searcher
+from .pruning.searchers import SEARCHERS, Searcher, Shown
 
 BUDGET = 40
 """Whole trainings that each search may spend."""
@@ -52,7 +54,7 @@ class Running:
         self.points: Points = []
         self._best = np.inf
 
-    def take(self, place: Place, shown: object) -> None:
+    def take(self, place: Place, shown: Shown) -> None:
         """Take a training as far as the search lets it go."""
         share, is_complete = self.searcher.take(shown)
         self.spent += share
@@ -85,11 +87,11 @@ def fill(task: str, names: Sequence[str], seeds: int, budget: int = BUDGET) -> N
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         with _file(task).open("a") as file:
             for seed, one in zip(missing, ended, strict=True):
-                row = {"search": name, "seed": seed, "trials": one.trials, "points": one.points}
+                row = {"search": name, "seed": seed, "budget": budget, "trials": one.trials, "points": one.points}
                 file.write(json.dumps(row) + "\n")
 
 
-def read(task: str) -> dict[tuple[str, int], dict[str, object]]:
+def read(task: str) -> dict[tuple[str, int], dict[str, Any]]:
     """Return the searches kept of a task, by name and seed."""
     if not _file(task).is_file():
         return {}
@@ -133,10 +135,13 @@ def _reach_interval(found: Curves, reference: Curves, at: int) -> tuple[float, f
 
 
 def table(task: str) -> str:
-    """Return a task's table: regrets at 10, 20 and 40 trainings, and the trainings to the reference's."""
+    """Return a task's table: regrets at a quarter, half and all of the budget, and the trainings to the reference's."""
     reference = curves_of(task, REFERENCE)
+    most = min((int(row.get("budget", BUDGET)) for row in read(task).values()), default=BUDGET)
+    looks = (most // 4, most // 2, most)
     rows = [
-        f"| {task}: search | n | trials | regret at 10 | at 20 | at 40 | trainings to the reference's at 20 | at 40 |",
+        f"| {task}: search | n | trials | regret at {looks[0]} | at {looks[1]} | at {looks[2]} "
+        f"| trainings to the reference's at {looks[1]} | at {looks[2]} |",
         "|---" * 8 + "|",
     ]
     for name in SEARCHERS:
@@ -144,8 +149,10 @@ def table(task: str) -> str:
         if not len(found):
             continue
         trials = np.median([row["trials"] for (search, _), row in read(task).items() if search == name])
-        cells = [_at(found, at) for at in (10, 20, BUDGET)]
-        cells += [_trainings(*_reach_interval(found, reference, at)) for at in (20, BUDGET)] if len(reference) else []
+        cells = [_at(found, at) for at in looks]
+        cells += (
+            [_trainings(*_reach_interval(found, reference, at), most) for at in looks[1:]] if len(reference) else []
+        )
         rows.append(f"| {name} | {len(found)} | {trials:.0f} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -155,8 +162,8 @@ def _at(found: Curves, at: int) -> str:
     return f"{middle:.4f} [{low:.4f}, {high:.4f}]"
 
 
-def _trainings(middle: float, low: float, high: float) -> str:
-    shown = [f">{BUDGET}" if np.isinf(value) else f"{value:.0f}" for value in (middle, low, high)]
+def _trainings(middle: float, low: float, high: float, most: int) -> str:
+    shown = [f">{most}" if value > most else f"{value:.0f}" for value in (middle, low, high)]
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 

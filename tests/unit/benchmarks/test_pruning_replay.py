@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.pruning import recorded as packing
 from benchmarks.pruning.grounds import Bowl
@@ -37,6 +38,7 @@ def pool(count: int) -> Recorded:
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Record the families of a short task."""
+    torch.set_num_threads(1)
     file = tmp_path_factory.mktemp("recorded") / "digits-mlp.jsonl"
     with closing(named(["digits-mlp"])["digits-mlp"]()) as task:
         assert Recording(GROUND, task, file).fill("families", until=float("inf"))
