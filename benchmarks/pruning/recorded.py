@@ -141,9 +141,10 @@ def packed(lines: Path, task: str) -> tuple[dict[str, NDArray[Any]], dict[str, t
         whole = [
             i for i in sorted({row["index"] for row in rows if row["pool"] == pool}) if _is_whole(by_part, pool, i)
         ]
-        if not whole:
+        candidates = Recording(GROUNDS[task], None, lines).candidates(pool) if whole else []
+        # Families are compared with one another: all or none.
+        if not whole or (pool == "families" and len(whole) < len(candidates)):
             continue
-        candidates = Recording(GROUNDS[task], None, lines).candidates(pool)
         specs = [candidates[i].model_dump(mode="json", exclude_none=True) for i in whole]
         arrays[f"{pool}.specs"] = np.frombuffer(json.dumps(specs, separators=(",", ":")).encode(), dtype=np.uint8)
         full, fresh, shorter = ([by_part[pool, i, part, seed] for i in whole] for part, seed in PARTS)
