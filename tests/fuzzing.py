@@ -186,7 +186,7 @@ def _settings(asking: Asking) -> SchemathesisConfig:
         "seed": asking.seed,
         "base-url": asking.url,
         "request-timeout": 60,
-        "max-stream-events": 2,
+        "max-stream-events": 1,  # a second one comes only when something changes
         "generation": {
             "max-examples": asking.examples,
             "database": "none",

@@ -200,11 +200,11 @@ def test_an_exception_that_ends_the_program_fails_the_trial(client: Client) -> N
 
 ENDS = {
     "raise ValueError('no such file')": (1, "failed", "ValueError: no such file"),
-    "os.kill(os.getpid(), signal.SIGINT)": (-2, "proposed", None),
+    "signal.raise_signal(signal.SIGINT)": (-2, "proposed", None),
     "sys.exit(3)": (3, "proposed", None),
 }
 PROGRAM = """
-import os, signal, sys
+import signal, sys
 from etude import Client
 for trial in Client({url!r}).study("mine").lease_trials():
     trial.report(10, 0.5)

@@ -109,7 +109,7 @@ def test_codes_of_errors_are_the_services() -> None:
     from search_spaces.problems import PROBLEMS
 
     text = (ROOT / "docs/http.md").read_text(encoding="utf-8").split("## Errors")[1]
-    named = set(re.findall(r"`([a-z_]+)`", text)) - {"code", "detail", "field"}
+    named = set(re.findall(r"`([a-z_]+)`", text)) - {"code", "detail", "field", "request_id"}
 
     assert named <= set(PROBLEMS)
     assert json.dumps(sorted(named)).count("_") > 5

@@ -43,7 +43,7 @@ def test_the_offer_is_announced_first(store: Store, wire: Wire) -> None:
 
 def test_reports_go_out_at_rungs_and_the_rest_with_the_finish(store: Store, wire: Wire) -> None:
     """One verb a rung while nothing waits too long; what came since the last rung goes with the finish."""
-    run_study(store)
+    run_study(store, pruner={"fidelity": "truncated"})
     propose(store)
 
     work(wire)
@@ -138,7 +138,7 @@ def test_params_that_do_not_fit_fail_the_trial(store: Store, wire: Wire) -> None
 
 def test_a_pruned_trial_ends_there(store: Store, wire: Wire) -> None:
     """Told to prune, the worker leaves the trial at once, sends nothing more of it and takes the next."""
-    run_study(store, pruner={"kind": "median", "rungs": [0.2, 0.5], "startup_trials": 3})
+    run_study(store, pruner={"kind": "median", "rungs": [0.2, 0.5], "startup_trials": 3, "fidelity": "truncated"})
     propose(store, count=3, candidate=CANDIDATE.with_lr(3))
     propose(store, first=3, candidate=CANDIDATE.with_lr(1e-6))
     propose(store, first=4)

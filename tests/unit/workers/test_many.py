@@ -169,7 +169,7 @@ def test_worker_seconds_add_up_to_the_workers_time(store: Store, wire: Wire) -> 
 
 def test_reports_of_all_trials_survive_an_outage(store: Store, wire: Wire) -> None:
     """While the store is away every trial's reports are kept; then all arrive, none twice."""
-    run_study(store)
+    run_study(store, pruner={"fidelity": "truncated"})
     propose(store, count=3)
     wire.cut = lambda verb, nth: verb == "report" and nth <= 2
 
