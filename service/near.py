@@ -18,7 +18,7 @@ from .seeds import derived_seed
 
 BEST = 3
 """So many points are gone near to."""
-SPREAD = 0.08
+SPREAD = 0.04
 """Of a range's width on its own scale: the standard deviation of a step."""
 LEAVING = 0.1
 """How often a choice is another one than the best point's."""

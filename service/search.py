@@ -24,6 +24,8 @@ from .sampling import Drawing, Point, draw_points
 from .seeds import derived_share
 
 SAMPLED, FOREIGN = "sampler", "foreign"
+SAMPLERS_OWN = 4
+"""Of a study that starts warm, each so many-th place is the sampler's alone; the others are near the best known."""
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,10 @@ def _wishes_left(search: Search, proposed: Sequence[Past], made: Sequence[NewPro
 
 
 def _points(search: Search, learned: Sequence[Past], places: Sequence[int]) -> list[Point]:
-    """Draw points by the sampler; of a study that starts warm, every second one near the best that is known."""
+    """Draw points by the sampler; of a study that starts warm, three of four near the best that is known."""
     drawing, found = _drawing(search), dict[int, Point]()
     if search.spec.warm_start.studies and search.spec.sampler.kind != "random":
-        near = {seq: near_point(drawing, learned, seq) for seq in places if seq % 2}
+        near = {seq: near_point(drawing, learned, seq) for seq in places if seq % SAMPLERS_OWN}
         found = {seq: point for seq, point in near.items() if point is not None}
     rest = [seq for seq in places if seq not in found]
     if rest:
