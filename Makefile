@@ -53,7 +53,7 @@ soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optim
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/python -m pytest tests/soak
 	$(BIN)/python -m pytest --hypothesis-profile many $(PROPERTIES)
-	TESTS_OWN_BUDGETS=yes $(BIN)/python -m pytest tests/promises/test_readme.py
+	TESTS_OWN_BUDGETS=yes $(BIN)/python -m pytest tests/promises/test_readme.py tests/acceptance/test_control.py
 
 fuzz: $(INSTALLED)  ## ask every operation of the HTTP surface 5,000 odd things and more (SEED=7: other ones)
 	ETUDE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/soak/test_fuzzing.py

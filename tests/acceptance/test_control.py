@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from tests.chaos import (
     submit_simulated,
     wait_until,
 )
+from tests.promises.documents import OWN_BUDGETS
 from tests.studies import stock_storage
 
 UNPRUNED = {"kind": "none"}
@@ -55,9 +57,9 @@ class Place:
             return optuna.get_all_study_names(storage)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["postgresql", *(["sqlite"] if os.environ.get(OWN_BUDGETS) else [])])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A place on each of the two databases."""
+    """A place on PostgreSQL, and with `make soak` one on SQLite."""
     folder = tmp_path_factory.mktemp("place")
     url = f"sqlite:///{folder / 'etude.db'}"
     if request.param == "postgresql":

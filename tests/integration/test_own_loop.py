@@ -206,6 +206,7 @@ ENDS = {
 PROGRAM = """
 import signal, sys
 from etude import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background lets it be ignored
 for trial in Client({url!r}).study("mine").lease_trials():
     trial.report(10, 0.5)
     {end}
