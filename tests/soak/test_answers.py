@@ -95,7 +95,8 @@ def test_where_nothing_better_is_left_no_saving_is_claimed(tmp_path: Path) -> No
 
 def told(answer: Answer) -> dict[str, Any]:
     """An answer without what it cost."""
-    plain = answer.model_dump(exclude={"compute", "sentence", "sentences"})
+    seconds = {"pruning": {"saved_seconds"}}
+    plain = answer.model_dump(exclude={"compute": True, "sentence": True, "sentences": True, "evidence": seconds})
     return plain | {"sentences": [each for each in answer.sentences if each.topic != "cost"]}
 
 
