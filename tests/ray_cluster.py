@@ -56,7 +56,7 @@ class Nodes:
 def ray_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
     """A head that takes no work; every process of it ends with the block."""
     if find_spec("ray") is None:
-        pytest.skip("make soak installs Ray")
+        pytest.fail("Ray is not installed: make soak does that")
     # Paths of sockets are short: Ray's place is not below pytest's.
     with tempfile.TemporaryDirectory(prefix="ray") as place:
         Path(place, "ray").mkdir()
