@@ -2,6 +2,7 @@
 
     python -m benchmarks.search_quality --tasks "quadratic B=4" digits-noisy --seeds 30
     python -m benchmarks.search_quality --tasks "digits-mlp, live" --seeds 8
+    python -m benchmarks.search_quality --searches "Ray Tune, ASHA" "Syne Tune, ASHA"
     python -m benchmarks.search_quality --only-tables
 
 Each search gets the same compute, in whole trainings. On the noisy quadratic it is live: every candidate's expected
@@ -10,7 +11,7 @@ proposal is trained by a look into what is recorded (benchmarks/data): the neare
 had yet. Such a table is small: a search that prunes early sees all of it in 40 trainings, so 20 are enough. The regret
 is that of the candidate with the best final metric so far, on the noisy quadratic over the computed optimum (relative),
 elsewhere on the second seed over the best of the table. Ended searches are kept under var/search_quality: the command
-goes on where it was stopped.
+goes on where it was stopped. Searches by Ray Tune and Syne Tune need the extra `peers`, and run only if they are named.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .pruning.grounds import Place, place_of
+from .pruning.peers import PEERS
 from .pruning.recorded import tasks
 from .pruning.searchers import SEARCHERS, Searcher, Shown
 
@@ -35,6 +37,7 @@ MOST_TRIALS = 3 * BUDGET
 """A budget in trials that does not bind."""
 DIRECTORY = Path("var/search_quality")
 REFERENCE = "TPE + MedianPruner"
+EVERY = SEARCHERS | PEERS
 RISKS = (5, 95)
 DRAWS = 1000
 
@@ -66,7 +69,7 @@ class Running:
 
 def searched(place: Place, name: str, seeds: Sequence[int], budget: float) -> list[Running]:
     """Run searches side by side, so that the noisy quadratic's curves are computed together."""
-    running = [Running(SEARCHERS[name](place.space, place.steps, seed, MOST_TRIALS)) for seed in seeds]
+    running = [Running(EVERY[name](place.space, place.steps, seed, MOST_TRIALS)) for seed in seeds]
     while active := [one for one in running if one.spent < budget]:
         candidates = [one.searcher.propose() for one in active]
         for one, shown in zip(active, place.shown(candidates, [one.used for one in active]), strict=True):
@@ -144,7 +147,7 @@ def table(task: str) -> str:
         f"| trainings to the reference's at {looks[1]} | at {looks[2]} |",
         "|---" * 8 + "|",
     ]
-    for name in SEARCHERS:
+    for name in EVERY:
         found = curves_of(task, name)
         if not len(found):
             continue
@@ -172,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m benchmarks.search_quality", description=__doc__, formatter_class=text)
     parser.add_argument("--tasks", nargs="+", default=tasks(), help="default: all that are recorded")
-    parser.add_argument("--searches", nargs="+", choices=list(SEARCHERS), default=list(SEARCHERS))
+    parser.add_argument("--searches", nargs="+", choices=list(EVERY), default=list(SEARCHERS))
     parser.add_argument("--seeds", type=int, default=30, help="searches of each kind (default: 30)")
     parser.add_argument("--budget", type=int, default=BUDGET, help=f"whole trainings (default: {BUDGET})")
     parser.add_argument("--only-tables", action="store_true", help="of what is kept")
