@@ -49,8 +49,8 @@ browser: $(BROWSER)  ## install Chromium for the tests of pages (Debian, as root
 test: $(INSTALLED) $(BROWSER)  ## run the tests (under 8 minutes)
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (installs Ray; under 40 minutes)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[ray]'
+soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (installs Ray and Syne Tune; under 40 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers,ray]'
 	$(BIN)/python -m pytest tests/soak
 	$(BIN)/python -m pytest --hypothesis-profile many $(PROPERTIES)
 	TESTS_OWN_BUDGETS=yes $(BIN)/python -m pytest tests/promises/test_readme.py tests/acceptance/test_control.py

@@ -37,7 +37,8 @@ def _told_of_the_extra(library: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(f"{library} is part of the extra peers: make peers ({missing})") from missing
+        install = "pip install -c constraints.txt -e '.[peers]'"
+        raise ModuleNotFoundError(f"{library} is not installed ({missing}): {install}") from missing
 
 
 PEERS: dict[str, Make] = {

@@ -1,4 +1,4 @@
-"""What a library is told that knows neither our spaces nor our trainings: flat parameters, and a loss at each report."""
+"""What is told to a library that knows neither our spaces nor our trainings: flat parameters, a loss at each report."""
 
 from __future__ import annotations
 

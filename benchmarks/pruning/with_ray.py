@@ -13,7 +13,6 @@ trial at a time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,10 @@ from typing import Any, Protocol
 import numpy as np
 import optuna
 from optuna.storages import InMemoryStorage
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search.variant_generator import generate_variants
 
 from search_spaces.candidate import Candidate
 from search_spaces.ranges import AnyRange, Choice, IntRange, Scalar
@@ -31,13 +34,6 @@ from service.sampling import suggested
 from .record import RUNGS
 from .searchers import Shown
 from .told import LOSS, candidate_of, flat_of, is_complete, reports
-
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-from ray import tune
-from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-from ray.tune.search.optuna import OptunaSearch
-from ray.tune.search.variant_generator import generate_variants
 
 STEP = "training_iteration"
 
@@ -95,6 +91,10 @@ class Guided(OptunaSearch):
         kept = InMemoryStorage()
         super().__init__(partial(_asked, space), metric=LOSS, mode="min", seed=seed, storage=kept, study_name="s")
         self._reached = optuna.load_study(study_name="s", storage=kept)
+
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Return what it has learned of."""
+        return self._reached.get_trials()
 
     def swap(self, trial_id: str, other_id: str, flat: Mapping[str, Any]) -> None:
         """Let the trial that asked fail, which nobody learns from, and ask for what was trained."""
