@@ -38,7 +38,7 @@ class WithSyneTune:
         self._space, self._trials = space, 0
         self._flat: dict[str, Any] = {}
         self._random = np.random.RandomState(seed).get_state()
-        domains = {name: _domain(allowed) for name, allowed in space.ranges().items()}
+        domains = {parameter: _domain(allowed) for parameter, allowed in space.ranges().items()}
         with self._own_randomness():
             self._scheduler = getattr(baselines, name)(
                 config_space=domains, metric=LOSS, time_attr=STEP, max_t=RUNGS, random_seed=seed
