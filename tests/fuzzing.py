@@ -81,6 +81,8 @@ class Found:
     """Requests with their answers, by phase."""
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     """How often an operation was answered with a status."""
+    done: set[str] = field(default_factory=set)
+    """Operations that did what they are for: not merely answered, but with a trial leased or its item accepted."""
     failures: dict[Failed, str] = field(default_factory=dict)
     """The first example of each, as text."""
     errors: list[str] = field(default_factory=list)
@@ -90,11 +92,6 @@ class Found:
     def operations(self) -> set[str]:
         """Operations that were asked."""
         return {operation for operation, _ in self.answers}
-
-    @property
-    def served(self) -> set[str]:
-        """Operations that were asked something they could do."""
-        return {operation for operation, status in self.answers if status < 300}
 
     def text(self) -> str:
         """Write the failures for a person who has to mend them."""

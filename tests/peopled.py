@@ -8,7 +8,9 @@ from typing import Any
 
 from search_spaces.tokens import TokenRequest
 from service.coordinator import Coordinator
+from service.steps import step
 from store import Store
+from store.owning import live_study
 from store.tokens import create_token
 from tests.integration.service_simulation import drive, simulated
 from tests.nights import FakeTime, moment_of, recur
@@ -32,6 +34,7 @@ class AtOnce:
     """A coordinator that takes its steps when it is told of news, before that is answered: nothing is waited for."""
 
     def __init__(self, store: Store, every: int = 1) -> None:
+        self._store = store
         self._coordinator = Coordinator(store, "at once")
         self._lock = threading.Lock()
         self._news = itertools.count()
@@ -45,6 +48,12 @@ class AtOnce:
         with self._lock:
             if next(self._news) % self._every == 0:
                 self._coordinator.round()
+
+    def attend(self, name: str) -> None:
+        """Take every step that one study has to take now."""
+        with self._lock:
+            while step(self._store, live_study(self._store, name)):
+                pass
 
     def trouble(self) -> str | None:
         """Say that all is well."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from schemathesis.core import NOT_SET
@@ -24,21 +24,38 @@ LONGEST = 7
 """Operations of one walk."""
 HELD_TRIAL = {"reports": [{"step": 10, "value": 0.5}]}
 BODIES: dict[str, dict[str, Any]] = LIKELY | {
-    "POST /v1/work/claim": {"worker": "walker", "tasks": [{"name": "nothing", "version": "1"}]},
+    "POST /v1/work/claim": {
+        "worker": "walker",
+        "tasks": [{"name": "nothing", "version": "1"}, {"name": "external", "version": "1"}],
+    },
     "POST /v1/work/report": {"items": [HELD_TRIAL]},
     "POST /v1/work/finish": {"items": [HELD_TRIAL | {"state": "complete", "value": 0.4, "steps_done": 100}]},
 }
 """What is added to what a link says."""
+OF_LEASES = {f"POST /v1/work/{verb}" for verb in ("claim", "renew", "report", "finish", "release")} | {
+    "POST /v1/studies/{name}/trials"
+}
+"""Their answers list trials; an empty list, or one that refuses them, is a 200 for nothing."""
 Asked = tuple[str, Mapping[str, Any]]
 """An operation, and what a link says of its parameters and its body."""
 Answer = tuple[Case, int, Any]
 """A request, the status and the JSON of its answer."""
 
 
-def walk(schema: BaseSchema, found: Found, *, seed: int, least: int, most: int, token: str | None = None) -> None:
+def walk(
+    schema: BaseSchema,
+    found: Found,
+    *,
+    seed: int,
+    least: int,
+    most: int,
+    attend: Callable[[str], None],
+    token: str | None = None,
+) -> None:
     """Walk from each start in turn, the least trodden link first, and add what became of it to what was found.
 
-    `least` cases and until every linked operation has done what it is for, but no more than `most`.
+    `least` cases and until every linked operation has done what it is for, but no more than `most`. `attend` is what a
+    coordinator does in a study within a second of its coming: by then there are trials to lease.
     """
     wanted = linked(schema)
     dice, numbers, trodden = random.Random(seed), itertools.count(), Counter[tuple[str, str]]()
@@ -47,13 +64,15 @@ def walk(schema: BaseSchema, found: Found, *, seed: int, least: int, most: int, 
     starts = [start for start in STARTS if start != "make_token" or token is not None]
     for start in itertools.cycle(starts):
         cases = found.cases["walks"]
-        if cases >= most or (cases >= least and found.served >= wanted):
+        if cases >= most or (cases >= least and found.done >= wanted):
             return
         asked: Asked | None = (start, {})
         for _ in range(LONGEST):
             if asked is None:
                 break
             answer = _ask(schema, found, asked, headers, next(numbers))
+            if asked[0] == "submit_study" and answer[1] == 201:
+                attend(answer[2]["name"])
             asked = _next(asked[0], answer, trodden, ahead, dice)
 
 
@@ -106,7 +125,17 @@ def _ask(schema: BaseSchema, found: Found, asked: Asked, headers: dict[str, str]
         for failure in group.exceptions:
             found.failures.setdefault((operation.label, "walk", failure.title), f"{failure}\n{case.as_curl_command()}")
     is_json = response.headers.get("content-type") == ["application/json"] and bool(response.content)
-    return case, response.status_code, response.json() if is_json else None
+    answer = case, response.status_code, response.json() if is_json else None
+    if _is_done(answer):
+        found.done.add(operation.label)
+    return answer
+
+
+def _is_done(answer: Answer) -> bool:
+    case, status, said = answer
+    if status >= 300 or case.operation.label not in OF_LEASES:
+        return status < 300
+    return bool(said["items"]) and all(item.get("accepted", True) for item in said["items"])
 
 
 def _body(label: str, linked: Mapping[str, Any], number: int) -> Any:

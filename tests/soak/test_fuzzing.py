@@ -55,7 +55,8 @@ def test_an_open_service_answers_as_the_document_says(embedded: Store) -> None:
 def test_a_guarded_service_answers_as_the_document_says(shared: Store) -> None:
     """On PostgreSQL with tokens, over real HTTP: 2,000 cases and more, and every operation does what it is for."""
     token = guard(shared)
-    app = create_app(shared, UNLIMITED, AtOnce(shared, NEWS))
+    coordinator = AtOnce(shared, NEWS)
+    app = create_app(shared, UNLIMITED, coordinator)
     with serving(shared, app) as client:
         asking = Asking(
             seed=SEED, examples=30, chains=60, phases=("fuzzing", "stateful"), token=token, url=str(client.base_url)
@@ -63,8 +64,8 @@ def test_a_guarded_service_answers_as_the_document_says(shared: Store) -> None:
 
         found = fuzz(app, asking)
         schema = schema_of(app, asking)
-        walk(schema, found, seed=SEED, least=500, most=2000, token=token)
+        walk(schema, found, seed=SEED, least=500, most=2000, attend=coordinator.attend, token=token)
 
     assert found.text() == ""
-    assert found.served >= linked(schema)
+    assert found.done >= linked(schema)
     assert sum(found.cases.values()) >= 2000
