@@ -39,7 +39,6 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 # torch first and alone: it is the largest layer by far, and changes least. TORCH_INDEX may name an index of CPU builds.
 ARG TORCH_INDEX=""
 RUN pip install --no-cache-dir --constraint constraints.txt ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch torchvision
-# hadolint ignore=DL3059
 RUN pip install --no-cache-dir --constraint constraints.txt --editable '.[workers]'
 COPY search_spaces search_spaces
 COPY etude etude

@@ -65,12 +65,11 @@ peers: $(INSTALLED)  ## measure the same search by Étude, Optuna, Ray Tune and 
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers]'
 	$(BIN)/python -m benchmarks.peers
 
-check: $(INSTALLED)  ## lint, types, import contracts, the Dockerfile and the compose file
+check: $(INSTALLED)  ## lint, types, import contracts and the compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/hadolint Dockerfile
 	$(BIN)/docker-compose --profile '*' config --quiet
 
 format: $(INSTALLED)  ## rewrite the sources in the one format

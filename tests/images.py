@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import dockerfile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -70,33 +70,34 @@ def stages() -> dict[str, Stage]:
     """The Dockerfile's stages by name."""
     found: dict[str, Stage] = {}
     stage = Stage("")
-    for word, rest in instructions(DOCKERFILE.read_text()):
-        if word == "FROM":
-            base, name = re.fullmatch(r"(\S+) AS (\w+)", rest).groups()  # type: ignore[union-attr]
+    for command in instructions():
+        if command.cmd == "FROM":
+            base, _, name = command.value
             stage = found[name] = found[base].after(base) if base in found else Stage(base)
-        _take(stage, word, rest)
+        _take(stage, command)
     return found
 
 
-def instructions(text: str) -> list[tuple[str, str]]:
-    """Instructions and the rest of their lines, continued lines joined, comments left out."""
-    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#")).replace("\\\n", " ").splitlines()
-    return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines if line.strip()]
+@cache
+def instructions() -> tuple[dockerfile.Command, ...]:
+    """The Dockerfile's instructions, as Docker's own parser reads them."""
+    return dockerfile.parse_file(str(DOCKERFILE))
 
 
-def _take(stage: Stage, word: str, rest: str) -> None:
-    if word == "ENV":
-        stage.environment.update(pair.split("=", 1) for pair in shlex.split(rest))
-    elif word == "COPY":
-        stage.copied.update(rest.split()[:-1])
-    elif word == "RUN":
-        stage.extras.update(re.findall(r"--editable '\.\[(\w+)\]'", rest))
-    elif word == "USER":
-        stage.user = rest
-    elif word == "HEALTHCHECK":
-        stage.healthcheck = json.loads(rest.partition("CMD ")[2])
-    elif word == "CMD":
-        stage.command = json.loads(rest)
+def _take(stage: Stage, command: dockerfile.Command) -> None:
+    values = command.value
+    if command.cmd == "ENV":
+        stage.environment.update(zip(values[::2], values[1::2], strict=True))
+    elif command.cmd == "COPY":
+        stage.copied.update(values[:-1])
+    elif command.cmd == "RUN":
+        stage.extras.update(re.findall(r"--editable '\.\[(\w+)\]'", values[0]))
+    elif command.cmd == "USER":
+        stage.user = values[0]
+    elif command.cmd == "HEALTHCHECK":
+        stage.healthcheck = list(values[1:])
+    elif command.cmd == "CMD":
+        stage.command = list(values)
 
 
 def absent(stage: Stage) -> tuple[list[str], list[str]]:
