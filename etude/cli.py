@@ -78,6 +78,7 @@ Settings from the environment:
   ETUDE_WEBHOOK_KEY_FILE    the key that the store's webhooks are sealed with (SQLite: one is made beside the store)
   ETUDE_CHECKPOINTS         where workers save trainings, a path or an fsspec URL (checkpoints in ETUDE_DATA_DIR)
   ETUDE_CHECKPOINT_SECONDS  training between two of a trial's (5; 0: saved at every rung)
+  ETUDE_METRICS_PORT, ETUDE_METRICS_HOST    where `worker` shows its metrics (nowhere, 127.0.0.1)
   ETUDE_PULSE_FILE          whose time a worker, a coordinator or a clock sets while it goes on, for a probe (none)
 """
 

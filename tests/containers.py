@@ -33,7 +33,8 @@ class Container:
         """Stand in `folder`, beside the other containers; `postgres` is the address that stands for its service's."""
         self.definition: dict[str, Any] = composed()["services"][service]
         self.name = f"{service}-{number}"
-        self.ports = {port["target"]: free_port() for port in self.definition.get("ports", [])}
+        opened = [port["target"] for port in self.definition.get("ports", [])]
+        self.ports = {port: free_port() for port in [*opened, *map(int, self.definition.get("expose", []))]}
         own = folder / self.name
         (own / "tmp").mkdir(parents=True)
         mounted = [volume["target"] for volume in self.definition.get("volumes", [])]

@@ -62,11 +62,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when asked to stop or drained, 1 when the store or the service refuses the worker."""
     parser = _parser()
     flags = parser.parse_args(arguments)
+    settings = WorkerSettings()
+    if flags.metrics_port is None:
+        flags.metrics_port = settings.metrics_port
     if flags.launcher and flags.metrics_port is not None:
         parser.error("--metrics-port is for one worker and its devices; of a fleet the service's /metrics tells")
+    flags.metrics_host = flags.metrics_host or settings.metrics_host
     if flags.devices is None and not flags.launcher:
         flags.devices = ["cpu"]
-    settings = WorkerSettings()
     write_to_stderr(ROOT, settings.log_format, settings.log_level)
     timing = Timing(lease=settings.lease_seconds, drain=flags.drain)
     stop = Stop(timing.grace)
@@ -230,9 +233,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--drain", type=float, metavar="SECONDS", help="end after so long without anything to do")
     parser.add_argument(
         "--metrics-port", type=int, metavar="PORT",
-        help="serve Prometheus metrics there; of several devices the ports follow one another (default: nowhere)",
+        help="serve Prometheus metrics there; of several devices the ports follow one another "
+        "(default: ETUDE_METRICS_PORT, or nowhere)",
     )  # fmt: skip
-    parser.add_argument("--metrics-host", default="127.0.0.1", help="and at this address (default: 127.0.0.1)")
+    parser.add_argument("--metrics-host", help="and at this address (default: ETUDE_METRICS_HOST, or 127.0.0.1)")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
     add_launcher_flags(parser)
     return parser

@@ -34,6 +34,9 @@ class WorkerSettings(BaseSettings):
     """Training between two checkpoints of a trial, which are made at rungs; 0: at every rung."""
     pulse_file: Path | None = None
     """A file whose time is set again and again while the worker trains, claims or waits for the store, for a probe."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Where a worker shows its own metrics (`--metrics-port`); 0: at a free port. Unset: nowhere."""
+    metrics_host: str = "127.0.0.1"
     log_format: Format = "auto"
     """`pretty` for people, `json` for programs; `auto`: pretty in a terminal."""
     log_level: Level = "info"

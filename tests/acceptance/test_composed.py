@@ -19,6 +19,7 @@ from tests.postgres import Postgres
 
 PASSWORD = "a/pass@word:with%signs"
 TOKEN = "a-secret-of-thirty-two-letters-or-more"
+KEY = "the-letters-that-seal-webhooks-in-the-store"
 PARTS = ("service", "service", "coordinator", "clock", "dashboard", "worker", "worker-gpu")
 SECONDS = 120.0
 SMALL: dict[str, Any] = {
@@ -35,6 +36,13 @@ def is_up(url: str, parts: list[Container]) -> bool:
         return httpx.get(f"{url}/login", trust_env=False).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def trials_claimed(url: str) -> int:
+    """How many trials a worker says that it has claimed."""
+    lines = httpx.get(f"{url}/metrics", trust_env=False).text.splitlines()
+    [line] = [line for line in lines if line.startswith("etude_worker_trials_claimed_total ")]
+    return int(float(line.split()[1]))
 
 
 def is_closed(postgres: Postgres) -> bool:
@@ -56,6 +64,7 @@ def place(postgres: Postgres, tmp_path: Path) -> Iterator[Path]:
         (tmp_path / directory).mkdir()
     (tmp_path / "secrets" / "database-password").write_text(f"{PASSWORD}\n")
     (tmp_path / "secrets" / "admin-token").write_text(f"{TOKEN}\n")
+    (tmp_path / "secrets" / "webhook-key").write_text(f"{KEY}\n")
     yield tmp_path
     postgres.drop_database("etude")
 
@@ -68,7 +77,7 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
     address = f"127.0.0.1:{postgres.port}"
     migrate = Container(place, "migrate", 1, address)
     parts = [Container(place, name, PARTS[:place_in].count(name) + 1, address) for place_in, name in enumerate(PARTS)]
-    one, other, _, _, dashboard, *_ = parts
+    one, other, _, _, dashboard, *workers = parts
     with ended([migrate, *parts]):
         migrate.start()
         assert migrate.part.process is not None
@@ -87,6 +96,7 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
         with Client(other.url(8000), token=TOKEN) as client:
             seen = client.study("composed").view()
         page = httpx.get(f"{dashboard.url(8080)}/dashboard/", headers={"Accept": "text/html"}, trust_env=False)
+        trained = [trials_claimed(worker.url(9100)) for worker in workers]
         healthy = {part.name: part.is_healthy() for part in parts}
         healthy["by its image"] = one.is_healthy(["CMD", *stages()["service"].healthcheck])
         statuses = stop(parts, SECONDS)
@@ -94,7 +104,8 @@ def test_what_the_file_starts_searches_a_study(place: Path, postgres: Postgres) 
     assert answer.status == "final"
     assert seen.counts.complete + seen.counts.pruned == 4
     assert (page.status_code, page.headers["location"]) == (303, "/login?next=/dashboard/")
+    assert sum(trained) >= 4, "each shows what it has done at a port of its own"
     assert early == []
     assert all(healthy.values()), healthy
     assert statuses == [0] * len(parts), [part.log() for part in parts]
-    assert not any(word in part.log() for part in parts for word in ("Traceback", PASSWORD, TOKEN))
+    assert not any(word in part.log() for part in parts for word in ("Traceback", PASSWORD, TOKEN, KEY))

@@ -126,7 +126,8 @@ def test_checkpoints_outlive_a_worker() -> None:
 
 
 def test_secrets_are_files_that_only_those_get_who_need_them() -> None:
-    """Everything of the store has its password; the admin's token is for who checks tokens; none stands in the file."""
+    """Everything of the store has its password; the admin's token is for who checks tokens, the key for who takes
+    webhooks and who tells them; none stands in the file."""
     given = {name: {secret["source"] for secret in service["secrets"]} for name, service in SERVICES.items()}
     named = {
         name: {Path(value).name for variable, value in service["environment"].items() if variable.endswith("_FILE")}
@@ -137,7 +138,8 @@ def test_secrets_are_files_that_only_those_get_who_need_them() -> None:
     assert given == named
     assert all("database-password" in secrets for secrets in given.values())
     assert {name for name, secrets in given.items() if "admin-token" in secrets} == {"service", "dashboard"}
-    assert not {"ETUDE_ADMIN_TOKEN", "ETUDE_TOKEN", "POSTGRES_PASSWORD"} & set(texts)
+    assert {name for name, secrets in given.items() if "webhook-key" in secrets} == {"service", "clock"}
+    assert not {"ETUDE_ADMIN_TOKEN", "ETUDE_TOKEN", "ETUDE_WEBHOOK_KEY", "POSTGRES_PASSWORD"} & set(texts)
     assert {Path(secret["file"]).parent.name for secret in composed()["secrets"].values()} == {"secrets"}
 
 
@@ -156,6 +158,15 @@ def test_only_loopback_is_published_unless_the_user_says_more() -> None:
     assert {name for name, service in SERVICES.items() if set(service["networks"]) == {"store"}} == {
         "postgres", "migrate", "coordinator",
     }  # fmt: skip
+
+
+def test_workers_show_their_metrics_to_their_network_alone() -> None:
+    """At the port that the file exposes; none of it is published."""
+    ports = {name: service["expose"] for name, service in SERVICES.items() if "expose" in service}
+    told = {name: service["environment"].get("ETUDE_METRICS_PORT") for name, service in OURS.items()}
+
+    assert set(ports) == {"worker", "worker-gpu"}
+    assert {name: [port] for name, port in told.items() if port} == ports
 
 
 def test_what_ends_is_started_again_and_what_hangs_is_seen() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from store import open_store
+from store.sealing import Seal
 from store.settings import StoreSettings
 from store.tokens import set_admin_token
 from tests.images import COMPOSE_FILE, composed, stages
@@ -37,11 +38,12 @@ def test_every_block_is_of_commands() -> None:
 
 
 def test_the_secrets_that_the_page_makes_are_of_use(sqlite_url: str, tmp_path: Path) -> None:
-    """They are the files of the compose file, hidden by their directory; a password and a token that are taken."""
+    """They are the files of the compose file, in a hidden directory; a password, a token and a key that are taken."""
     subprocess.run(["bash", "-ec", SECRETS.text], cwd=tmp_path, check=True, timeout=60)
-    password, token = (tmp_path / "secrets" / name for name in ("database-password", "admin-token"))
+    password, token, key = (tmp_path / "secrets" / name for name in ("database-password", "admin-token", "webhook-key"))
     settings = StoreSettings(database_url="postgresql://etude@postgres/etude", database_password_file=password)
     store = open_store(sqlite_url)
+    seal = Seal(lambda _make: key.read_text().split())
 
     set_admin_token(store, token.read_text().strip())
     store.close()
@@ -49,7 +51,8 @@ def test_the_secrets_that_the_page_makes_are_of_use(sqlite_url: str, tmp_path: P
     assert {file.name for file in (tmp_path / "secrets").iterdir()} == set(composed()["secrets"])
     assert f":{password.read_text().strip()}@" in settings.url
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
-    assert all(file.stat().st_mode & stat.S_IROTH for file in (password, token))
+    assert all(file.stat().st_mode & stat.S_IROTH for file in (password, token, key))
+    assert seal.open(seal.close("https://hooks.example.com")) == "https://hooks.example.com"
 
 
 def test_compose_commands_name_profiles_and_services() -> None:

@@ -59,10 +59,18 @@ def test_an_address_that_is_taken_is_said(wire: Wire) -> None:
             pass
 
 
-def test_a_fleet_has_no_port(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("flags", "variable"), [(["--metrics-port", "9100"], ""), ([], "9100")], ids=["flag", "variable"]
+)
+def test_a_fleet_has_no_port(
+    flags: list[str], variable: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its workers come and go: the service tells of them."""
+    if variable:
+        monkeypatch.setenv("ETUDE_METRICS_PORT", variable)
+
     with pytest.raises(SystemExit):
-        main(["--launcher", "local", "--metrics-port", "9100"])
+        main(["--launcher", "local", *flags])
 
     assert "the service's /metrics tells" in capsys.readouterr().err
 
