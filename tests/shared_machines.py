@@ -68,6 +68,11 @@ class Machines:
         until(is_there, seconds)
         return Client(self.shared.url(), self.shared.admin_token.read_text())
 
+    def worker(self, number: int) -> tuple[str, int]:
+        """Name and process of the one worker that a task has."""
+        [process] = [pid for pid in descendants(self.tasks[number].pid) if "workers" in _arguments(pid)]
+        return _arguments(process)[_arguments(process).index("--name") + 1], process
+
     def kill_node(self, number: int) -> None:
         """End a task with everything that it has started, at once, and its disk with it."""
         task = self.tasks[number]
@@ -83,6 +88,10 @@ class Machines:
             if task.poll() is None:
                 self.disk(number).mkdir(exist_ok=True)
                 self.kill_node(number)
+
+
+def _arguments(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from etude.following import FollowingVerbs
+from etude.following import KEPT_SECONDS, FollowingVerbs
 from etude.settings import WrongSetting
 from etude.shared import SharedDirectory
 from etude.task import Task
@@ -99,7 +99,11 @@ def _work(
     log: Log,
 ) -> None:  # fmt: skip
     torch.set_num_threads(flags.threads)
-    checkpoints = Checkpoints(settings.checkpoints_url, seconds=settings.checkpoint_seconds)
+    # The next head goes on from a copy of the store, which knows older checkpoints.
+    kept_seconds = KEPT_SECONDS if settings.shared and not settings.url else 0.0
+    checkpoints = Checkpoints(
+        settings.checkpoints_url, seconds=settings.checkpoint_seconds, kept_seconds=kept_seconds
+    )  # fmt: skip
     pulse = pulse_of(settings.pulse_file)
     verbs = verbs_when_there(settings, stop, log, pulse)
     if verbs is None:

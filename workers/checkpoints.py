@@ -4,8 +4,9 @@ A directory, or any URL that fsspec opens, shared by the workers that are to tak
 a trial and step. The store knows a file by its name alone: each worker looks for it in its own place, so that nobody
 can make a worker read anywhere else. Files hold tensors and plain values, and nothing in them is executed.
 
-What is kept is what the store refers to. A file goes when a newer one is acknowledged and when its trial has ended;
-those that a dead worker or a deleted study left behind go when they are a week old.
+What is kept is what the store refers to, or a copy of it that may take its place. A file goes some time after a newer
+one is acknowledged, and when its trial has ended; those that a dead worker or a deleted study left behind go when they
+are a week old.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -50,13 +51,15 @@ Key = tuple[str, int]
 class Checkpoints:
     """Saves and loads states in one place; what goes wrong there is logged, and the training goes on without."""
 
-    def __init__(self, url: str, *, seconds: float = 5.0) -> None:
+    def __init__(self, url: str, *, seconds: float = 5.0, kept_seconds: float = 0.0) -> None:
         """Look up the place; nothing is made there yet.
 
         Args:
             url: a path, or a URL of a kind that fsspec knows (s3://bucket/folder, with its package installed).
             seconds: of training between two states of a trial; 0 saves at every rung. Making a few seconds of
                 training again is cheaper than saving them.
+            kept_seconds: how long a file stays once the store knows a newer one: as old a copy of the store may be
+                gone on from, which knows this one.
 
         Raises:
             Unsupported: fsspec cannot open such a URL, or lacks the package for it.
@@ -66,9 +69,11 @@ class Checkpoints:
         except (ImportError, ValueError) as error:
             raise Unsupported(f"checkpoints cannot be kept at {url}: {error}", field="ETUDE_CHECKPOINTS") from error
         self._seconds = seconds
+        self._kept_seconds = kept_seconds
         self._saved_at: dict[Key, float] = {}
-        self._known: dict[Key, list[str]] = {}
-        """For each trial in hand, the files that this worker has saved or was told of, oldest first."""
+        self._known: dict[Key, dict[str, float | None]] = {}
+        """For each trial in hand, the files that this worker has saved or was told of, oldest first; and since when the
+        store knows a newer one (monotonic seconds)."""
         self._swept_at: float | None = None
         self._failing = False
         self._log = bind(__name__)
@@ -90,7 +95,7 @@ class Checkpoints:
             return None
         self._failing = False
         self._saved_at[_key(claimed)] = time.monotonic()
-        self._know(claimed).append(name)
+        self._know(claimed)[name] = None
         return name
 
     def load(self, claimed: ClaimedTrial) -> TrainingState | None:
@@ -104,12 +109,18 @@ class Checkpoints:
             return None
 
     def acknowledged(self, claimed: ClaimedTrial, name: str) -> None:
-        """Forget what is older than the file that the store now knows."""
+        """Forget what the file that the store now knows has replaced for long enough."""
         known = self._know(claimed)
-        if name in known:
-            place = known.index(name)
-            self._delete(known[:place])
-            del known[:place]
+        if name not in known:
+            return
+        now = time.monotonic()
+        for older in list(known)[: list(known).index(name)]:
+            since = known[older]
+            if since is None:
+                since = known[older] = now
+            if now - since >= self._kept_seconds:
+                self._delete([older])
+                del known[older]
 
     def ended(self, claimed: ClaimedTrial) -> None:
         """Forget a trial that the store has ended, with its files."""
@@ -163,11 +174,11 @@ class Checkpoints:
         self._know(claimed)
         return cast(TrainingState, saved)
 
-    def _know(self, claimed: ClaimedTrial) -> list[str]:
-        told = [claimed.checkpoint] if claimed.checkpoint and _is_own(claimed) else []
+    def _know(self, claimed: ClaimedTrial) -> dict[str, float | None]:
+        told: dict[str, float | None] = {claimed.checkpoint: None} if claimed.checkpoint and _is_own(claimed) else {}
         return self._known.setdefault(_key(claimed), told)
 
-    def _delete(self, names: list[str]) -> None:
+    def _delete(self, names: Iterable[str]) -> None:
         for name in names:
             with suppress(Exception):  # it may be gone; if it is not, it goes when it is old
                 self._files.rm_file(self._path(name))

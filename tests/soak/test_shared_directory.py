@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from tests.machine import descendants, until
 from tests.shared_machines import TAKEOVER_SECONDS, Machines, machines, simulated_worker
 
 REAL = {
-    "task": "digits-noisy", "trials": 8, "horizon": {"epochs": 60}, "pruner": {"kind": "none"},
+    "task": "digits-noisy", "trials": 12, "horizon": {"epochs": 60},
+    # Rungs, at which trials are saved, and nothing to compare them with.
+    "pruner": {"kind": "median", "rungs": [0.1, 0.3, 0.5, 0.7], "fidelity": "truncated", "startup_trials": 1000},
     "confirmation": {"top": 1, "seeds": 2, "baselines": ["sgd-cosine"]},
 }  # fmt: skip
 SIMULATED = {
@@ -49,6 +52,53 @@ def ended(client: Client, name: str) -> int:
     return client.study(name).view().counts.ended
 
 
+def saved_trials(client: Client, worker: str, since: datetime) -> list[int]:
+    """Numbers of the trials that a worker has claimed since then, that are saved, and that have a rung before them.
+
+    At most one verb of its is under way to the head that gave it the trial, and that is no finish.
+    """
+    leased = client.trials("array", state="leased", purpose="search")
+    return [
+        trial.number for trial in leased
+        if trial.worker == worker and trial.claimed_at is not None and trial.claimed_at >= since
+        and trial.resume_step > 0 and trial.steps_done < 0.7 * (trial.horizon_steps or 0)
+    ]  # fmt: skip
+
+
+def freeze_in_training(array: Machines, number: int, client: Client, since: datetime) -> tuple[int, int]:
+    """Freeze the worker of a task in the middle of a trial that is saved; return its process and the trial's number.
+
+    `since` the head is there: while there was none, the worker may have come to a trial's end and not have said so.
+    """
+    name, process = array.worker(number)
+    caught: list[int] = []
+
+    def frozen() -> bool:
+        if not saved_trials(client, name, since):
+            return False
+        os.kill(process, signal.SIGSTOP)
+        caught[:] = saved_trials(client, name, since)
+        if not caught:  # it has just ended: in the next one, then
+            os.kill(process, signal.SIGCONT)
+        return bool(caught)
+
+    until(frozen, 300)
+    return process, caught[0]
+
+
+def asked_to_end(process: int) -> bool:
+    """Whether a SIGTERM waits for a frozen process."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return bool(int(status["ShdPnd"], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def in_copy(array: Machines, condition: str) -> set[int]:
+    """Numbers of the search's trials of which this is true in the latest copy of the store."""
+    with closing(sqlite3.connect(max(array.shared.copies.glob("[0-9]*.db")))) as copy:
+        rows = copy.execute(f"SELECT number FROM etude_proposals WHERE purpose = 'search' AND {condition}").fetchall()
+    return {number for (number,) in rows}
+
+
 @pytest.mark.timeout(900)
 def test_an_array_goes_on_to_the_end(tmp_path: Path) -> None:
     """Three nodes train; the head's is lost, the next head's reaches its time limit and gives its trial back with its
@@ -58,13 +108,20 @@ def test_an_array_goes_on_to_the_end(tmp_path: Path) -> None:
         for _ in range(3):
             array.start(*FLAGS)
         with array.serving(1, 240) as client:
+            since = datetime.now(UTC)
             client.submit(name="array", **REAL)
             until(lambda: ended(client, "array") >= 2, 300)
-            array.kill_node(head_task(array, 1))
+            first = head_task(array, 1)
+            _, lost = freeze_in_training(array, first, client, since)
+            until(lambda: lost in in_copy(array, "resume_step > 0"))
+            array.kill_node(first)
         with array.serving(2, 240) as client:
-            until(lambda: ended(client, "array") >= 4, 300)
+            since = datetime.now(UTC)
             limited = head_task(array, 2)
+            process, given_back = freeze_in_training(array, limited, client, since)
             array.tasks[limited].send_signal(signal.SIGTERM)
+            until(lambda: asked_to_end(process))
+            os.kill(process, signal.SIGCONT)
             until(lambda: array.tasks[limited].poll() is not None, 110)
         array.start(*FLAGS)
         with array.serving(3, 240) as client:
@@ -75,12 +132,10 @@ def test_an_array_goes_on_to_the_end(tmp_path: Path) -> None:
     assert array.tasks[limited].returncode == 0, logs[limited]
     assert [task.returncode for task in array.tasks].count(0) == 3
     assert sum("drained" in log for log in logs) == 2
-    with closing(sqlite3.connect(max(array.shared.copies.glob("[0-9]*.db")))) as copy:
-        resumed = copy.execute("SELECT count(*) FROM etude_proposals WHERE resumed_step > 0").fetchone()[0]
-    assert resumed >= 1
+    assert in_copy(array, "resumed_step > 0") >= {lost, given_back}
     store = open_store(left(array, tmp_path))
-    assert_exact(store, "array", 8)
-    steps = [[point.step for point in get_trial(store, "array", number).curve or []] for number in range(8)]
+    assert_exact(store, "array", 12)
+    steps = [[point.step for point in get_trial(store, "array", number).curve or []] for number in range(12)]
     store.close()
     assert all(at == steps[0] for at in steps)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -95,6 +96,24 @@ def test_older_files_go_when_the_newer_is_acknowledged(place: str) -> None:
 
     assert checkpoints.load(claimed) is None
     assert checkpoints.load(claim(checkpoint=newer)) is not None
+
+
+def test_older_files_stay_for_who_goes_on_from_a_copy(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a copy of the store may take its place, a file stays as long as the copy may be old that knows it."""
+    now = 0.0
+    monkeypatch.setattr("workers.checkpoints.time", SimpleNamespace(monotonic=lambda: now))
+    claimed, checkpoints = claim(), Checkpoints(place, kept_seconds=120)
+    files = [save(checkpoints, claimed)]
+
+    there = []
+    for now in (0.0, 60.0, 120.0):
+        files.append(save(checkpoints, claimed, step=20 + int(now)))
+        checkpoints.acknowledged(claimed, files[-1])
+        there.append([checkpoints.load(claim(checkpoint=file)) is not None for file in files])
+
+    assert there == [[True, True], [True, True, True], [False, True, True, True]]
+    checkpoints.ended(claimed)
+    assert [checkpoints.load(claim(checkpoint=file)) for file in files] == [None] * 4
 
 
 def test_files_of_a_trial_that_has_ended(place: str) -> None:
