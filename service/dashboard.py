@@ -9,8 +9,11 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from .dashboard_csv import harmless_csv
+from .dashboard_requests import Measured, with_metrics
 from .doorway import Doorway
 from .keyring import Keyring
+from .metrics import HttpMetrics
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -53,9 +56,11 @@ def dashboard_application(url: str, keyring: Keyring | None = None, session_seco
     import optuna
     import optuna_dashboard
 
-    application: WSGIApplication = optuna_dashboard.wsgi(optuna.storages.get_storage(url))
-    guarded = read_only(application)
-    return guarded if keyring is None else Doorway(guarded, keyring, session_seconds)
+    application = optuna_dashboard.wsgi(optuna.storages.get_storage(url))
+    application.catchall = False  # a defect is logged and answered as ours are, with the request's id
+    metrics = HttpMetrics()
+    guarded = with_metrics(read_only(harmless_csv(application)), metrics)
+    return Measured(guarded if keyring is None else Doorway(guarded, keyring, session_seconds), metrics)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -64,7 +69,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _QuietRequests(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
-        """Write nothing: an open page polls every few seconds."""
+        """Write nothing: requests are logged where they have an id."""
 
 
 def dashboard_server(application: WSGIApplication, host: str, port: int) -> WSGIServer:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import Any, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from .scopes import OPEN, scope_of
@@ -78,15 +80,26 @@ LINKS = (
 class Described(FastAPI):
     """An application whose OpenAPI document names the scopes and links its operations."""
 
+    _making = Lock()
+
+    def setup(self) -> None:
+        """Serve the document, and from a thread: to make it takes over a second, in which others are to be answered."""
+
+        def show_document(_request: Request) -> JSONResponse:
+            return JSONResponse(self.openapi())
+
+        self.add_route("/openapi.json", show_document, include_in_schema=False)
+
     def openapi(self) -> dict[str, Any]:
         """Return the document; it is made once, and again where routes have come."""
-        document = super().openapi()
-        if "securitySchemes" not in document["components"]:
-            document["components"]["securitySchemes"] = SCHEMES
-            for method, path, operation in _operations(document):
-                operation["security"] = security_of(method, path)
-            _link({operation["operationId"]: operation for _, _, operation in _operations(document)})
-        return document
+        with self._making:
+            document = super().openapi()
+            if "securitySchemes" not in document["components"]:
+                document["components"]["securitySchemes"] = SCHEMES
+                for method, path, operation in _operations(document):
+                    operation["security"] = security_of(method, path)
+                _link({operation["operationId"]: operation for _, _, operation in _operations(document)})
+            return document
 
 
 def name_of(route: APIRoute) -> str:

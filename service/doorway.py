@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, quote
 from search_spaces.problems import Forbidden, Problem, TooLarge, Unauthorized
 from store.tokens import Keys
 
+from .dashboard_requests import ROUTE, TOKEN
 from .guard import bearer_of, known, refuse_foreign_host, refuse_foreign_page, wants_page
 from .keyring import Keyring, found
 from .sessions import COOKIE, LARGEST_FORM_BYTES, Form, form_of, log_in, log_out, values_of_page
@@ -59,8 +60,10 @@ class Doorway:
             return self.inside(environ, start)
         door = {"/login": self._form, "/logout": self._leave}.get(environ.get("PATH_INFO", ""))
         if door is not None:
+            environ[ROUTE] = environ["PATH_INFO"]
             return door(environ, start, keys)
         key = known(keys, bearer, _cookie(environ))
+        environ[TOKEN] = key.token
         if not key.allows("read"):
             raise Forbidden(f"the token {key.token} has not the scope read")
         if self.keyring.is_due(key):

@@ -56,11 +56,10 @@ SINGLE: tuple[tuple[str, str, Callable[[Gauges], float]], ...] = (
 )
 
 
-class Metrics:
-    """What one process shows; it counts by `observe_request` and `observe_verb`, from any thread."""
+class HttpMetrics:
+    """What every process shows that answers requests; it counts by `observe_request`, from any thread."""
 
-    def __init__(self, read: Callable[[], Gauges], streams: Callable[[], float]) -> None:
-        """Show what `read` finds in the store, and how many `streams` of events are open."""
+    def __init__(self) -> None:
         # The time of each series' first sample would be a series of its own.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
@@ -72,13 +71,7 @@ class Metrics:
             "etude_http_request_duration_seconds", "From a request to the end of its answer",
             ["method", "route"], buckets=BUCKETS, registry=self._registry,
         )  # fmt: skip
-        self._verb_seconds = Histogram(
-            "etude_verb_duration_seconds", "Claims, reports and the other verbs in the store, with waiting for it",
-            ["verb"], buckets=BUCKETS, registry=self._registry,
-        )  # fmt: skip
-        Gauge("etude_event_streams", "Streams of events that are open", registry=self._registry).set_function(streams)
         ProcessCollector(registry=self._registry)
-        self._registry.register(_StoreCollector(Shared(read, FRESH_SECONDS)))
 
     def observe_request(self, method: str, route: str, status: int, seconds: float, *, is_stream: bool) -> None:
         """Count an answered request; `route` is a path with its parameters' names. A stream's length is no latency."""
@@ -86,13 +79,27 @@ class Metrics:
         if not is_stream:
             self._request_seconds.labels(method, route).observe(seconds)
 
+    def text(self) -> bytes:
+        """Return the page."""
+        return generate_latest(self._registry)
+
+
+class Metrics(HttpMetrics):
+    """What an API shows: its requests, its verbs by `observe_verb`, and what the store knows unless it is away."""
+
+    def __init__(self, read: Callable[[], Gauges], streams: Callable[[], float]) -> None:
+        """Show what `read` finds in the store, and how many `streams` of events are open."""
+        super().__init__()
+        self._verb_seconds = Histogram(
+            "etude_verb_duration_seconds", "Claims, reports and the other verbs in the store, with waiting for it",
+            ["verb"], buckets=BUCKETS, registry=self._registry,
+        )  # fmt: skip
+        Gauge("etude_event_streams", "Streams of events that are open", registry=self._registry).set_function(streams)
+        self._registry.register(_StoreCollector(Shared(read, FRESH_SECONDS)))
+
     def observe_verb(self, verb: str, seconds: float) -> None:
         """Count a verb."""
         self._verb_seconds.labels(verb).observe(seconds)
-
-    def text(self) -> bytes:
-        """Return the page; without what the store knows while it is away."""
-        return generate_latest(self._registry)
 
 
 class _StoreCollector(Collector):

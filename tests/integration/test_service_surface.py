@@ -11,15 +11,19 @@ from typing import Any
 
 import httpx
 import numpy as np
+import optuna
 import pytest
 
 from search_spaces.optimizers import BUILDABLE
 from search_spaces.problems import StoreUnavailable
 from search_spaces.schedules import FAMILIES, Cosine, curve
+from service.app import create_app
 from service.dashboard import dashboard_application, dashboard_server
+from service.settings import Settings
 from store import Store, open_store
 from store.coordinators import beat
 from tests.integration.service_http import serving
+from tests.studies import stock_storage
 
 REFERENCE = "#/components/schemas/"
 
@@ -197,8 +201,40 @@ def test_the_openapi_document_holds_together(idle: httpx.Client) -> None:
     }  # fmt: skip
 
 
+def test_others_are_answered_while_the_document_is_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes over a second, once."""
+    app = create_app(store, Settings())
+    asked, made = threading.Event(), threading.Event()
+
+    def slowly() -> dict[str, Any]:
+        asked.set()
+        assert made.wait(30)
+        return {"openapi": "3.1.0"}
+
+    monkeypatch.setattr(app, "openapi", slowly)
+    found: list[Any] = []
+    with serving(store, app) as client, httpx.Client(base_url=client.base_url, trust_env=False, timeout=60) as other:
+        reader = threading.Thread(target=lambda: found.append(other.get("/openapi.json").json()))
+        reader.start()
+        assert asked.wait(30)
+
+        alive = client.get("/healthz").status_code
+
+        made.set()
+        reader.join(30)
+
+    assert (alive, found) == (200, [{"openapi": "3.1.0"}])
+
+
 def test_the_dashboard_shows_the_store_and_changes_nothing(store: Store) -> None:
-    """The page and its data are served, a POST is 405 with the store as it was."""
+    """The page and its data are served, a POST is 405 with the store as it was; each answer has an id, and is counted.
+
+    Its tables hold no formula.
+    """
+    with stock_storage(store.url) as storage:
+        optuna.create_study(storage=storage, study_name="mine").add_trial(
+            optuna.create_trial(value=-0.5, user_attrs={"error": "=1+1"})
+        )
     server = dashboard_server(dashboard_application(store.url), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -207,13 +243,19 @@ def test_the_dashboard_shows_the_store_and_changes_nothing(store: Store) -> None
     with httpx.Client(base_url=base, trust_env=False) as client:
         page, studies = client.get("/dashboard"), client.get("/api/studies")
         made = client.post("/api/studies", json={"study_name": "x", "directions": ["minimize"]})
-        after = client.get("/api/studies")
+        after = client.get("/api/studies", headers={"X-Request-Id": "mine"})
+        table = client.get("/csv/1").text
+        page_of_metrics = client.get("/metrics").text
     server.shutdown()
     thread.join(10)
     server.server_close()
 
     assert (page.status_code, made.status_code) == (200, 405)
-    assert studies.json() == after.json() == {"study_summaries": []}
+    assert studies.json() == after.json()
+    assert [study["study_name"] for study in after.json()["study_summaries"]] == ["mine"]
+    assert after.headers["X-Request-Id"] == "mine"
+    assert table.splitlines()[1:] == ["0,COMPLETE,-0.5,'=1+1"]
+    assert 'etude_http_requests_total{method="GET",route="/api/studies",status="200"} 2.0' in page_of_metrics
 
 
 def test_the_page_of_the_api_shows_every_operation_and_asks_nobody_else(idle: httpx.Client) -> None:
