@@ -173,7 +173,7 @@ def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
     store = open_store(settings.store_url, pool_size=2)
     try:
         prepare_tokens(store, settings)
-        application = dashboard_application(settings.store_url, Keyring(store), settings.session_seconds)
+        application = dashboard_application(settings.store_url, Keyring(store), settings)
         server = dashboard_server(application, settings.host, settings.dashboard_port)
         _serve_pages(server, settings, stop)
     finally:

@@ -13,7 +13,9 @@ from .dashboard_csv import harmless_csv
 from .dashboard_requests import Measured, with_metrics
 from .doorway import Doorway
 from .keyring import Keyring
+from .limits import Rates
 from .metrics import HttpMetrics
+from .settings import Settings
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,8 +49,12 @@ def _refuse(start_response: Start, status: str, reason: str, allow: str | None =
     return [body]
 
 
-def dashboard_application(url: str, keyring: Keyring | None = None, session_seconds: float = 3600.0) -> WSGIApplication:
+def dashboard_application(
+    url: str, keyring: Keyring | None = None, settings: Settings | None = None
+) -> WSGIApplication:
     """Return optuna-dashboard over the store at `url`, read-only, and behind its tokens as `keyring` knows them.
+
+    `settings` say how long a session lasts and how often a token may ask; default: those of the environment.
 
     The storage is opened by `get_storage`, which caches finished trials: a bare URL makes every poll of the page
     15 times dearer at 10,000 trials.
@@ -60,7 +66,11 @@ def dashboard_application(url: str, keyring: Keyring | None = None, session_seco
     application.catchall = False  # a defect is logged and answered as ours are, with the request's id
     metrics = HttpMetrics()
     guarded = with_metrics(read_only(harmless_csv(application)), metrics)
-    return Measured(guarded if keyring is None else Doorway(guarded, keyring, session_seconds), metrics)
+    if keyring is None:
+        return Measured(guarded, metrics)
+    settings = settings or Settings()
+    rates = Rates(settings.token_requests_per_second)
+    return Measured(Doorway(guarded, keyring, settings.session_seconds, rates), metrics)
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -8,12 +8,13 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote
 
-from search_spaces.problems import Forbidden, Problem, TooLarge, Unauthorized
+from search_spaces.problems import Forbidden, Problem, TooLarge, TooManyRequests, Unauthorized
 from store.tokens import Keys
 
 from .dashboard_requests import ROUTE, TOKEN
 from .guard import bearer_of, known, refuse_foreign_host, refuse_foreign_page, wants_page
 from .keyring import Keyring, found
+from .limits import Rates
 from .sessions import COOKIE, LARGEST_FORM_BYTES, Form, form_of, log_in, log_out, values_of_page
 
 if TYPE_CHECKING:
@@ -28,17 +29,18 @@ SAFE_HEADERS: Headers = [
     ("Content-Security-Policy", "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
 ]
 STATUS = {200: "200 OK", 303: "303 See Other", 401: "401 Unauthorized", 403: "403 Forbidden",
-          413: "413 Content Too Large", 503: "503 Service Unavailable"}  # fmt: skip
+          413: "413 Content Too Large", 429: "429 Too Many Requests", 503: "503 Service Unavailable"}  # fmt: skip
 HOME = "/dashboard/"
 
 
 class Doorway:
     """Let through to `inside` who may read; the others are shown the form, or told 401."""
 
-    def __init__(self, inside: WSGIApplication, keyring: Keyring, session_seconds: float) -> None:
+    def __init__(self, inside: WSGIApplication, keyring: Keyring, session_seconds: float, rates: Rates) -> None:
         self.inside = inside
         self.keyring = keyring
         self.session_seconds = session_seconds
+        self.rates = rates
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -64,6 +66,7 @@ class Doorway:
             return door(environ, start, keys)
         key = known(keys, bearer, _cookie(environ))
         environ[TOKEN] = key.token
+        self.rates.spend(key)
         if not key.allows("read"):
             raise Forbidden(f"the token {key.token} has not the scope read")
         if self.keyring.is_due(key):
@@ -96,6 +99,8 @@ class Doorway:
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         if isinstance(problem, Unauthorized):
             headers.append(("WWW-Authenticate", 'Bearer realm="etude"'))
+        if isinstance(problem, TooManyRequests):
+            headers.append(("Retry-After", str(problem.retry_after_seconds)))
         start(STATUS[problem.status], headers)
         return [body]
 

@@ -15,6 +15,7 @@ from search_spaces.tokens import TokenRequest
 from service.dashboard import read_only
 from service.doorway import Doorway
 from service.keyring import Keyring
+from service.limits import Rates
 from store import Store, open_store
 from store.tokens import create_token, revoke_token
 
@@ -55,14 +56,14 @@ class Visitor:
         return int(told[0].split()[0]), text
 
 
-def behind(store: Store) -> Visitor:
+def behind(store: Store, rates: Rates | None = None) -> Visitor:
     """A visitor of a page that says what it is asked for, behind the doorway."""
 
     def inside(environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         start("200 OK", [("Content-Type", "text/plain")])
         return [environ["PATH_INFO"].encode()]
 
-    return Visitor(Doorway(read_only(inside), Keyring(store), 60.0))  # type: ignore[arg-type]
+    return Visitor(Doorway(read_only(inside), Keyring(store), 60.0, rates or Rates(1e6)))  # type: ignore[arg-type]
 
 
 def test_without_tokens_the_dashboard_is_open_to_this_machine(bare: Store) -> None:
@@ -108,6 +109,21 @@ def test_a_token_in_the_header_does_too(bare: Store) -> None:
 
     assert statuses == [200, 403]
     assert visitor.ask("GET", "/", HTTP_AUTHORIZATION=f"Bearer {tokens['read']}")[0] == 401
+
+
+def test_a_token_may_ask_so_often_of_the_dashboard_too(bare: Store) -> None:
+    """429 with the seconds to wait, for each token by itself."""
+    shown = [
+        {"HTTP_AUTHORIZATION": f"Bearer {create_token(bare, TokenRequest(name=name, scopes=['admin'])).token}"}
+        for name in ("one", "other")
+    ]
+    visitor = behind(bare, Rates(1.0, clock=lambda: 0.0))
+
+    statuses = [visitor.ask("GET", "/api/studies", **shown[0])[0] for _ in range(3)]
+    wait = visitor.headers["retry-after"]
+
+    assert (statuses, wait) == ([200, 200, 429], "1")
+    assert visitor.ask("GET", "/api/studies", **shown[1])[0] == 200
 
 
 def test_odd_requests_are_refused_and_no_defect(bare: Store) -> None:
