@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import torch
+from pydantic import ValidationError
 
 from etude.following import KEPT_SECONDS, FollowingVerbs
 from etude.settings import WrongSetting
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Work; 0 when asked to stop or drained, 1 when the store or the service refuses the worker."""
     parser = _parser()
     flags = parser.parse_args(arguments)
-    settings = WorkerSettings()
+    settings = _settings(parser)
     if flags.metrics_port is None:
         flags.metrics_port = settings.metrics_port
     if flags.launcher and flags.metrics_port is not None:
@@ -92,6 +93,15 @@ def main(arguments: list[str] | None = None) -> int:
         log.warning("refused", code=problem.code, detail=str(problem))
         return 1
     return 0
+
+
+def _settings(parser: argparse.ArgumentParser) -> WorkerSettings:
+    """Read the environment; a wrong value ends the process with 2 and the variable's name."""
+    try:
+        return WorkerSettings()
+    except ValidationError as error:
+        rows = [f"ETUDE_{'_'.join(map(str, row['loc'])).upper()}: {row['msg']}" for row in error.errors()]
+        parser.error("; ".join(rows))
 
 
 def _work(

@@ -120,6 +120,17 @@ def test_flags_that_mean_nothing(flags: tuple[str, str], capsys: pytest.CaptureF
     assert flags[1] in capsys.readouterr().err
 
 
+def test_a_variable_that_means_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused by its name, with status 2, as the service does."""
+    monkeypatch.setenv("ETUDE_METRICS_PORT", "high")
+
+    with pytest.raises(SystemExit) as refused:
+        main([])
+
+    assert refused.value.code == 2
+    assert "ETUDE_METRICS_PORT: Input should be a valid integer" in capsys.readouterr().err
+
+
 def test_a_service_wins_over_a_database() -> None:
     """With ETUDE_URL the worker speaks HTTP, without it SQL."""
     verbs = open_verbs(WorkerSettings(url="http://127.0.0.1:1"))
