@@ -55,6 +55,7 @@ def test_only_hosts_ports_and_places_are_put_in_place(container: Container, tmp_
 
     assert set(environment) - same == {
         "ETUDE_ADMIN_TOKEN_FILE", "ETUDE_DATABASE_PASSWORD_FILE", "ETUDE_DATABASE_URL", "ETUDE_HOST", "ETUDE_PORT",
+        "ETUDE_WEBHOOK_KEY_FILE",
     }  # fmt: skip
     assert container.part.arguments == container.definition["command"][2:]
     with pytest.raises(KeyError):
