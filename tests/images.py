@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import dockerfile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.dockerfiles import Instruction, instructions_of
 from tests.machine import ROOT
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
@@ -70,33 +70,33 @@ def stages() -> dict[str, Stage]:
     """The Dockerfile's stages by name."""
     found: dict[str, Stage] = {}
     stage = Stage("")
-    for command in instructions():
-        if command.cmd == "FROM":
-            base, _, name = command.value
+    for instruction in instructions():
+        if instruction.name == "FROM":
+            base, _, name = instruction.values
             stage = found[name] = found[base].after(base) if base in found else Stage(base)
-        _take(stage, command)
+        _take(stage, instruction)
     return found
 
 
 @cache
-def instructions() -> tuple[dockerfile.Command, ...]:
-    """The Dockerfile's instructions, as Docker's own parser reads them."""
-    return dockerfile.parse_file(str(DOCKERFILE))
+def instructions() -> list[Instruction]:
+    """The Dockerfile's instructions."""
+    return instructions_of(DOCKERFILE.read_text())
 
 
-def _take(stage: Stage, command: dockerfile.Command) -> None:
-    values = command.value
-    if command.cmd == "ENV":
+def _take(stage: Stage, instruction: Instruction) -> None:
+    name, values = instruction.name, instruction.values
+    if name == "ENV":
         stage.environment.update(zip(values[::2], values[1::2], strict=True))
-    elif command.cmd == "COPY":
+    elif name == "COPY":
         stage.copied.update(values[:-1])
-    elif command.cmd == "RUN":
+    elif name == "RUN":
         stage.extras.update(re.findall(r"--editable '\.\[(\w+)\]'", values[0]))
-    elif command.cmd == "USER":
+    elif name == "USER":
         stage.user = values[0]
-    elif command.cmd == "HEALTHCHECK":
+    elif name == "HEALTHCHECK":
         stage.healthcheck = list(values[1:])
-    elif command.cmd == "CMD":
+    elif name == "CMD":
         stage.command = list(values)
 
 

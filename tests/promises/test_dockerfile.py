@@ -59,7 +59,7 @@ def test_one_base_with_a_tag_and_no_host() -> None:
     bases = {stage.base for stage in stages().values()} - set(stages())
 
     assert bases == {"python:3.11-slim-bookworm"}
-    assert "://" not in "".join(command.original for command in instructions() if "127.0.0.1" not in command.original)
+    assert "://" not in "".join(one.text for one in instructions() if "127.0.0.1" not in one.text)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -71,7 +71,7 @@ def test_an_image_holds_what_it_needs_and_no_more(target: str) -> None:
     assert stage.extras == {{"service": "service", "worker": "workers"}[target]}
     assert {name for name in stage.copied if (ROOT / name).is_dir()} == packages | {"search_spaces", "etude"}
     assert all((ROOT / name).exists() for name in stage.copied)
-    installs = [command.value[0] for command in instructions() if "pip install" in command.original]
+    installs = [one.values[0] for one in instructions() if "pip install" in one.text]
     assert all("--constraint constraints.txt" in words for words in installs)
 
 
@@ -96,9 +96,9 @@ def test_an_image_does_not_work_as_root(target: str) -> None:
 def test_sources_come_after_what_they_need() -> None:
     """A change of ours leaves the large layers alone."""
     all_of_them = list(enumerate(instructions()))
-    copies = [index for index, command in all_of_them if command.cmd == "COPY" and command.value[-1] != "./"]
-    installs = [index for index, command in all_of_them if "pip install" in command.original]
-    worker = next(index for index, command in all_of_them if command.value == ("base", "AS", "worker"))
+    copies = [index for index, one in all_of_them if one.name == "COPY" and one.values[-1] != "./"]
+    installs = [index for index, one in all_of_them if "pip install" in one.text]
+    worker = next(index for index, one in all_of_them if one.values == ("base", "AS", "worker"))
 
     for first, last in ((0, worker), (worker, len(all_of_them))):
         within = range(first, last)
