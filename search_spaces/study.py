@@ -88,7 +88,8 @@ class LimitsSpec(Model):
 class SamplerSpec(Model):
     """How proposals are drawn."""
 
-    kind: Literal["tpe", "random"] = "tpe"
+    kind: Literal["curves", "tpe", "random"] = "curves"
+    """`curves`: two of three by a model of the LR curve, the third by TPE (docs/search.md)."""
     lag: Annotated[int, Field(ge=0)] | None = None
     """L: proposal n sees exactly proposals 0 ... n-L-1, and waits for them. Unset: what has finished, and
     what trials in training have shown at rungs."""

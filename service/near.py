@@ -31,7 +31,7 @@ def near_point(drawing: Drawing, history: Sequence[Past], seq: int) -> Point | N
         return None
     dice = random.Random(derived_seed(drawing.seed, "near", seq))
     centre = dice.choice(best).params
-    candidate, params = drawing.space.suggest(lambda name, allowed: _step(allowed, centre.get(name), dice))
+    candidate, params = drawing.space.suggest(lambda name, allowed: stepped(allowed, centre.get(name), SPREAD, dice))
     return Point(candidate, params)
 
 
@@ -50,8 +50,11 @@ def _sorted(complete: Sequence[Past], direction: Direction) -> list[Past]:
     return sorted(complete, key=lambda past: sign * (past.value or 0.0))
 
 
-def _step(allowed: AnyRange, centre: Scalar, dice: random.Random) -> Scalar:
-    """Go a step from `centre` within a range; None is no centre, and anywhere will do."""
+def stepped(allowed: AnyRange, centre: Scalar, spread: float, dice: random.Random) -> Scalar:
+    """Go a step from `centre` within a range; None is no centre, and anywhere will do.
+
+    `spread` is the step's standard deviation, in widths of the range on its own scale.
+    """
     if isinstance(allowed, Choice):
         leaves = centre is None or dice.random() < LEAVING
         return dice.choice(allowed.choices) if leaves else allowed.nearest(centre)
@@ -59,7 +62,7 @@ def _step(allowed: AnyRange, centre: Scalar, dice: random.Random) -> Scalar:
     if centre is None or isinstance(centre, str):
         place = dice.uniform(low, high)
     else:
-        place = dice.gauss(_place(allowed, float(centre)), SPREAD * abs(high - low))
+        place = dice.gauss(_place(allowed, float(centre)), spread * abs(high - low))
     value = _value(allowed, min(max(place, min(low, high)), max(low, high)))
     if isinstance(allowed, IntRange):
         return min(max(round(value), allowed.low), allowed.high)

@@ -24,6 +24,8 @@ from store.proposals import Past
 from store.states import ENDED_TRIAL
 
 CURRENT = "current"
+BASELINE = "baseline:"
+"""How the origin of a baseline's trial begins."""
 FACTORS_EACH = len(LR_FACTORS) + 1
 """Places that each baseline outside the space has among the tuning trials: its factors and one edge."""
 
@@ -67,7 +69,7 @@ class Opponents:
 
 def baseline_origin(name: str) -> str:
     """Return the `origin` of the trials of a baseline of the catalogue."""
-    return f"baseline:{name}"
+    return f"{BASELINE}{name}"
 
 
 def baselines_of(spec: StudySpec, *, sparse: bool, script: OfferedScript | None = None) -> dict[str, Candidate]:

@@ -57,6 +57,8 @@ class Drawing:
     sampler: SamplerSpec
     seed: int
     """The study's seed."""
+    horizon_steps: int = 1000
+    """T, at which curves are compared."""
 
 
 def draw_points(drawing: Drawing, history: Sequence[Past], seqs: Sequence[int]) -> list[Point]:

@@ -18,14 +18,21 @@ from store.proposals import NewProposal, Past
 from store.states import ENDED_TRIAL
 
 from .ageing import with_aged
+from .curve_model import model_points
 from .near import near_point
-from .opponents import CURRENT, Opponents, Try, edge_tries, first_tries, is_proposed
+from .opponents import BASELINE, CURRENT, Opponents, Try, edge_tries, first_tries, is_proposed
 from .sampling import Drawing, Point, draw_points
 from .seeds import derived_share
 
 SAMPLED, FOREIGN = "sampler", "foreign"
 SAMPLERS_OWN = 4
 """Of a study that starts warm, each so many-th place is the sampler's alone; the others are near the best known."""
+
+
+SAMPLERS_THIRD = 3
+"""Where a model of the LR curve chooses, each so many-th place is TPE's, which it learns from."""
+BEFORE_THE_MODEL = 6
+"""Trials that must have shown something before the model chooses."""
 
 
 @dataclass(frozen=True)
@@ -158,14 +165,24 @@ def _points(search: Search, learned: Sequence[Past], places: Sequence[int]) -> l
     if search.spec.warm_start.studies and search.spec.sampler.kind != "random":
         near = {seq: near_point(drawing, learned, seq) for seq in places if seq % SAMPLERS_OWN}
         found = {seq: point for seq, point in near.items() if point is not None}
+    guided = [seq for seq in places if seq not in found and seq % SAMPLERS_THIRD]
+    if guided and search.spec.sampler.kind == "curves" and _sampled(learned) >= BEFORE_THE_MODEL:
+        found |= dict(zip(guided, model_points(drawing, learned, guided) or (), strict=False))
     rest = [seq for seq in places if seq not in found]
     if rest:
         found |= dict(zip(rest, draw_points(drawing, learned, rest), strict=True))
     return [found[seq] for seq in places]
 
 
+def _sampled(learned: Sequence[Past]) -> int:
+    """Return how many trials have shown something that are no baselines: those say too little of the space."""
+    told = [trial for trial in learned if trial.state in ENDED_TRIAL or trial.rungs]
+    return sum(not trial.origin.startswith(BASELINE) and trial.origin != CURRENT for trial in told)
+
+
 def _drawing(search: Search) -> Drawing:
-    return Drawing(search.space, search.resolved.direction, search.spec.sampler, search.spec.seed)
+    resolved = search.resolved
+    return Drawing(search.space, resolved.direction, search.spec.sampler, search.spec.seed, resolved.horizon_steps)
 
 
 def _is_search(trial: Past) -> bool:

@@ -72,8 +72,11 @@ class Searcher(Protocol):
 class Etude:
     """The service's own search with one worker, one trial at a time."""
 
-    def __init__(self, space: Space, steps: int, seed: int, budget: int, pruner: dict[str, object]) -> None:
+    def __init__(
+        self, space: Space, steps: int, seed: int, budget: int, pruner: dict[str, object], sampler: str = "curves"
+    ) -> None:
         said = {"name": "s", "task": {"name": "t"}, "budget": {"trials": budget}, "seed": seed, "pruner": pruner}
+        said["sampler"] = {"kind": sampler}
         spec = StudySpec.model_validate(said)
         horizon = OfferedHorizon(epochs=1, steps_per_epoch=steps)
         offer = OfferedTask(name="t", version="1", metric="loss", direction="minimize", horizon=horizon)
@@ -194,9 +197,9 @@ Make = Callable[[Space, int, int, int], Searcher]
 """From a space, a horizon, a seed and a budget in trials to a search."""
 
 
-def etude(**pruner: object) -> Make:
-    """Return a maker of Étude's search with these settings of its pruner."""
-    return lambda space, steps, seed, budget: Etude(space, steps, seed, budget, dict(pruner))
+def etude(sampler: str = "curves", **pruner: object) -> Make:
+    """Return a maker of Étude's search with this sampler and these settings of its pruner."""
+    return lambda space, steps, seed, budget: Etude(space, steps, seed, budget, dict(pruner), sampler)
 
 
 def with_optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[], BasePruner]) -> Make:
@@ -207,6 +210,7 @@ def with_optuna(sampler: Callable[..., BaseSampler], pruner: Callable[[], BasePr
 SEARCHERS: dict[str, Make] = {
     "TPE + MedianPruner": with_optuna(TPESampler, MedianPruner),
     "Étude": etude(),
+    "Étude, TPE": etude("tpe"),
     "Étude, truncated": etude(fidelity="truncated"),
     "Étude, keep 0.5": etude(keep=0.5),
     "Étude, median": etude(kind="median"),

@@ -1,0 +1,199 @@
+"""Points chosen by a model of the LR curve: of many that could be tried, the one that promises most beyond the best.
+
+The model learns from every trial that has shown something: a complete one by its value, one that was stopped by what
+those came to that stood where it did at its last rung, a diverged one as the worst. Candidates are drawn from the whole
+space and near the best, and the best of every kind of schedule is improved in small steps before they are compared.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from search_spaces.ranges import Scalar
+from store.history import DIVERGED
+from store.proposals import Past
+from store.states import OPEN_TRIAL
+
+from .features import Features, Vector
+from .gaussian import Process
+from .near import stepped
+from .sampling import Drawing, Point
+from .seeds import derived_seed
+
+LEAST = 4
+"""Trials with different outcomes, below which there is no model."""
+BEST_SHOWN, LATEST_SHOWN = 60, 60
+"""What the model is shown of a long history."""
+ANYWHERE, NEARBY = 100, 100
+"""Candidates drawn from the whole space, and near the best ones known."""
+CENTRES = 5
+"""So many of the best are gone near to."""
+SPREADS = (0.03, 0.1, 0.2)
+"""Of a range's width: the standard deviations of a step from one of them."""
+ROUNDS, STEPS, STEP = 2, 6, 0.05
+"""The best of each kind is improved in so many rounds, by the best of so many steps of this size."""
+NEIGHBOURS = 3
+"""Complete trials that tell what a stopped one would have come to."""
+Drawn = tuple[Point, float]
+"""A point with what it promises."""
+
+
+def model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int]) -> list[Point] | None:
+    """Choose a point for each of `places`; None where too little is known.
+
+    What is being trained, and each point chosen, counts for those after it as what the model expects of it.
+    """
+    model = _Model.of(drawing, history)
+    if model is None:
+        return None
+    found = []
+    for place in places:
+        found.append(model.chosen(random.Random(derived_seed(drawing.seed, "curves", place))))
+        model.expect(found[-1])
+    return found
+
+
+@dataclass
+class _Model:
+    drawing: Drawing
+    features: Features
+    process: Process
+    best: list[Mapping[str, Scalar]]
+    """Parameters, the best first."""
+
+    @classmethod
+    def of(cls, drawing: Drawing, history: Sequence[Past]) -> _Model | None:
+        known = _shown(_outcomes(drawing, history))
+        values = scores(np.array([value for _, value in known]))
+        if len(np.unique(values)) < LEAST:
+            return None
+        features = Features(drawing.space, drawing.horizon_steps)
+        seen = features.of([(point.candidate, point.params) for point, _ in known])
+        best = [known[i][0].params for i in np.argsort(values, kind="stable")[:CENTRES]]
+        made = cls(drawing, features, Process.fitted(seen, values, features.groups), best)
+        for past in history:
+            if past.state in OPEN_TRIAL and not _rungs(past) and (point := _point(drawing, past)) is not None:
+                made.expect(point)
+        return made
+
+    def expect(self, point: Point) -> None:
+        """Take it that a point will come to what is expected of it: no other needs to be tried beside it."""
+        own = self.features.of([(point.candidate, point.params)])
+        self.process = self.process.seeing(own, float(self.process.expected(own)[0][0]))
+
+    def chosen(self, dice: random.Random) -> Point:
+        """Return the point that promises most."""
+        # What has been seen holds noise: the best is what the model takes the best for.
+        goal = float(self.process.expected(self.process.points / self.process.weights)[0].min())
+        drawn = self._drawn([self._from(None, 0.0, dice) for _ in range(ANYWHERE)] + self._nearby(dice), goal)
+        for _ in range(ROUNDS):
+            leaders = _best_of_each_kind(drawn)
+            steps = [self._from(point.params, STEP, dice) for point, _ in leaders for _ in range(STEPS)]
+            drawn = [*leaders, *self._drawn(steps, goal)]
+        return max(drawn, key=lambda one: one[1])[0]
+
+    def _nearby(self, dice: random.Random) -> list[Point]:
+        return [self._from(self.best[i % len(self.best)], SPREADS[i % len(SPREADS)], dice) for i in range(NEARBY)]
+
+    def _from(self, centre: Mapping[str, Scalar] | None, spread: float, dice: random.Random) -> Point:
+        own = centre or {}
+        return Point(*self.drawing.space.suggest(lambda name, range_: stepped(range_, own.get(name), spread, dice)))
+
+    def _drawn(self, points: Sequence[Point], goal: float) -> list[Drawn]:
+        means, deviations = self.process.expected(self.features.of([(one.candidate, one.params) for one in points]))
+        return list(zip(points, _improvement(means, deviations, goal).tolist(), strict=True))
+
+
+def _improvement(means: Vector, deviations: Vector, goal: float) -> Vector:
+    """Return by how much a normal variable is expected to fall below `goal`, where it does."""
+    from scipy.special import ndtr
+
+    apart = (goal - means) / deviations
+    density = np.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
+    improvement: Vector = deviations * (apart * ndtr(apart) + density)
+    return improvement
+
+
+def _best_of_each_kind(drawn: Sequence[Drawn]) -> list[Drawn]:
+    leaders: dict[str, Drawn] = {}
+    for one in drawn:
+        kind = one[0].candidate.schedule.kind
+        if kind not in leaders or one[1] > leaders[kind][1]:
+            leaders[kind] = one
+    return list(leaders.values())
+
+
+def scores(values: Vector) -> Vector:
+    """Return the normal scores of values: each one's rank as a quantile of the normal distribution, least first.
+
+    Ranks say nothing of distances: a diverged trial hides no difference between good ones, and a metric may be scaled
+    as one likes. Equal values have equal scores.
+    """
+    from scipy.special import ndtri
+
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - count / 2
+    found: Vector = ndtri(middle[place] / len(values))
+    return found
+
+
+# What trials have shown
+
+
+def _outcomes(drawing: Drawing, history: Sequence[Past]) -> list[tuple[Point, float]]:
+    """Return the points of which something is known, with what they came to or would have come to; less is better."""
+    sign = 1.0 if drawing.direction == "minimize" else -1.0
+    complete = [past for past in history if past.state == "complete" and _is_finite(past.value)]
+    ends = [sign * float(past.value or 0.0) for past in complete]
+    if not ends:
+        return []
+    guess = partial(_would_be, sign=sign, complete=complete, worst=max(ends))
+    values = dict(zip(map(id, complete), ends, strict=True))
+    values |= {id(past): value for past in history if id(past) not in values and (value := guess(past)) is not None}
+    points = [(_point(drawing, past), values[id(past)]) for past in history if id(past) in values]
+    return [(point, value) for point, value in points if point is not None]
+
+
+def _would_be(past: Past, sign: float, complete: Sequence[Past], worst: float) -> float | None:
+    """Return what a trial would have come to, judged by those that stood nearest at its last rung."""
+    if past.state == "failed":
+        return worst if past.error == DIVERGED else None
+    rungs = _rungs(past)
+    if not rungs:
+        return None
+    last = max(rungs)
+    own = sign * rungs[last]
+    others = [(sign * one.rungs[last], sign * float(one.value or 0.0)) for one in complete if last in _rungs(one)]
+    if not others:
+        return None
+    near = sorted(others, key=lambda other: abs(other[0] - own))[:NEIGHBOURS]
+    guessed = sum(end for _, end in near) / len(near)
+    return max(guessed, worst) if own > max(value for value, _ in others) else guessed
+
+
+def _shown(known: list[tuple[Point, float]]) -> list[tuple[Point, float]]:
+    """Return the best and the latest of a long history, in its order."""
+    if len(known) <= BEST_SHOWN + LATEST_SHOWN:
+        return known
+    older = range(len(known) - LATEST_SHOWN)
+    best = sorted(older, key=lambda i: known[i][1])[:BEST_SHOWN]
+    return [known[i] for i in sorted(best)] + known[-LATEST_SHOWN:]
+
+
+def _point(drawing: Drawing, past: Past) -> Point | None:
+    candidate = (past.candidate or drawing.space.candidate_of(past.params)) if past.params else None
+    return None if candidate is None else Point(candidate, dict(past.params))
+
+
+def _rungs(past: Past) -> dict[int, float]:
+    return {rung: value for rung, value in past.rungs.items() if math.isfinite(value)}
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
