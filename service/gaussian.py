@@ -84,7 +84,7 @@ class Process:
 
         kernel = _kernel(points, points)
         kernel[np.diag_indices_from(kernel)] += noise
-        triangle: Vector = np.linalg.cholesky(kernel)
+        triangle: Vector = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)
         residual: Vector = solve_triangular(triangle, (values - mean) / scale, lower=True)
         return cls(weights, noise, points, values, triangle, residual, mean, scale)
 
