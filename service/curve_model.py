@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from search_spaces.ranges import Scalar
 from store.history import DIVERGED
@@ -36,12 +37,26 @@ CENTRES = 5
 """So many of the best are gone near to."""
 SPREADS = (0.03, 0.1, 0.2)
 """Of a range's width: the standard deviations of a step from one of them."""
+LEADERS = 4
+"""Kinds of schedules of which the best point is improved,"""
 ROUNDS, STEPS, STEP = 2, 6, 0.05
-"""The best of each kind is improved in so many rounds, by the best of so many steps of this size."""
+"""in so many rounds, by the best of so many steps of this size."""
 NEIGHBOURS = 3
 """Complete trials that tell what a stopped one would have come to."""
-Drawn = tuple[Point, float]
-"""A point with what it promises."""
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Points with their features, (n, d)."""
+
+    points: list[Point]
+    features: Vector
+
+    def __add__(self, other: _Drawn) -> _Drawn:
+        return _Drawn(self.points + other.points, np.vstack([self.features, other.features]))
+
+    def at(self, places: Sequence[int]) -> _Drawn:
+        return _Drawn([self.points[place] for place in places], self.features[list(places)])
 
 
 def model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int]) -> list[Point] | None:
@@ -49,14 +64,19 @@ def model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int
 
     What is being trained, and each point chosen, counts for those after it as what the model expects of it.
     """
+    # Matrices this small gain nothing from a second thread, which waits for the first one at full speed.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _model_points(drawing, history, places)
+
+
+def _model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int]) -> list[Point] | None:
     model = _Model.of(drawing, history)
     if model is None:
         return None
-    found = []
-    for place in places:
-        found.append(model.chosen(random.Random(derived_seed(drawing.seed, "curves", place))))
-        model.expect(found[-1])
-    return found
+    dice = [random.Random(derived_seed(drawing.seed, "curves", place)) for place in places]
+    # Points drawn from the space are looked at again for each place: drawing them is what costs.
+    pool = model.pool(dice[0])
+    return [model.chosen(pool, own) for own in dice]
 
 
 @dataclass
@@ -79,35 +99,38 @@ class _Model:
         made = cls(drawing, features, Process.fitted(seen, values, features.groups), best)
         for past in history:
             if past.state in OPEN_TRIAL and not _rungs(past) and (point := _point(drawing, past)) is not None:
-                made.expect(point)
+                made.expect(features.of([(point.candidate, point.params)]))
         return made
 
-    def expect(self, point: Point) -> None:
-        """Take it that a point will come to what is expected of it: no other needs to be tried beside it."""
-        own = self.features.of([(point.candidate, point.params)])
-        self.process = self.process.seeing(own, float(self.process.expected(own)[0][0]))
+    def expect(self, features: Vector) -> None:
+        """Take it that a point (1, d) will come to what is expected of it: no other needs to be tried beside it."""
+        self.process = self.process.seeing(features, float(self.process.expected(features)[0][0]))
 
-    def chosen(self, dice: random.Random) -> Point:
-        """Return the point that promises most."""
-        # What has been seen holds noise: the best is what the model takes the best for.
-        goal = float(self.process.expected(self.process.points / self.process.weights)[0].min())
-        drawn = self._drawn([self._from(None, 0.0, dice) for _ in range(ANYWHERE)] + self._nearby(dice), goal)
+    def pool(self, dice: random.Random) -> _Drawn:
+        """Return points from the whole space, and near the best."""
+        anywhere = [self._from(None, 0.0, dice) for _ in range(ANYWHERE)]
+        near = [self._from(self.best[i % len(self.best)], SPREADS[i % len(SPREADS)], dice) for i in range(NEARBY)]
+        return self._drawn(anywhere + near)
+
+    def chosen(self, drawn: _Drawn, dice: random.Random) -> Point:
+        """Return the point that promises most, and expect what it will come to."""
         for _ in range(ROUNDS):
-            leaders = _best_of_each_kind(drawn)
-            steps = [self._from(point.params, STEP, dice) for point, _ in leaders for _ in range(STEPS)]
-            drawn = [*leaders, *self._drawn(steps, goal)]
-        return max(drawn, key=lambda one: one[1])[0]
+            leaders = drawn.at(_leaders(drawn.points, self._promise(drawn)))
+            drawn = leaders + self._drawn([self._from(one.params, STEP, dice) for one in leaders.points * STEPS])
+        best = int(np.argmax(self._promise(drawn)))
+        self.expect(drawn.features[best : best + 1])
+        return drawn.points[best]
 
-    def _nearby(self, dice: random.Random) -> list[Point]:
-        return [self._from(self.best[i % len(self.best)], SPREADS[i % len(SPREADS)], dice) for i in range(NEARBY)]
+    def _promise(self, drawn: _Drawn) -> Vector:
+        """Return by how much each is expected to be better than the best, where it is: (n,)."""
+        return _improvement(*self.process.expected(drawn.features), self.process.least)
 
     def _from(self, centre: Mapping[str, Scalar] | None, spread: float, dice: random.Random) -> Point:
         own = centre or {}
         return Point(*self.drawing.space.suggest(lambda name, range_: stepped(range_, own.get(name), spread, dice)))
 
-    def _drawn(self, points: Sequence[Point], goal: float) -> list[Drawn]:
-        means, deviations = self.process.expected(self.features.of([(one.candidate, one.params) for one in points]))
-        return list(zip(points, _improvement(means, deviations, goal).tolist(), strict=True))
+    def _drawn(self, points: list[Point]) -> _Drawn:
+        return _Drawn(points, self.features.of([(one.candidate, one.params) for one in points]))
 
 
 def _improvement(means: Vector, deviations: Vector, goal: float) -> Vector:
@@ -120,12 +143,13 @@ def _improvement(means: Vector, deviations: Vector, goal: float) -> Vector:
     return improvement
 
 
-def _best_of_each_kind(drawn: Sequence[Drawn]) -> list[Drawn]:
-    leaders: dict[str, Drawn] = {}
-    for one in drawn:
-        kind = one[0].candidate.schedule.kind
-        if kind not in leaders or one[1] > leaders[kind][1]:
-            leaders[kind] = one
+def _leaders(points: Sequence[Point], promise: Vector) -> list[int]:
+    """Return the places of the points that promise most, each the best of its kind of schedule."""
+    leaders: dict[str, int] = {}
+    for place in np.argsort(-promise, kind="stable").tolist():
+        leaders.setdefault(points[place].candidate.schedule.kind, place)
+        if len(leaders) == LEADERS:
+            break
     return list(leaders.values())
 
 

@@ -69,6 +69,14 @@ class Process:
         points = np.vstack([self.points, point * self.weights])
         return self._of(points, np.append(self.values, value), self.weights, self.noise, self.mean, self.scale)
 
+    @property
+    def least(self) -> float:
+        """The least mean at a point that has been seen: the best value, less the luck that it may have had."""
+        from scipy.linalg import solve_triangular
+
+        known = solve_triangular(self.triangle, self.residual, lower=True, trans="T")
+        return float((self.values - self.scale * self.noise * known).min())
+
     def expected(self, points: Vector) -> tuple[Vector, Vector]:
         """Return mean and standard deviation at points (m, d): (m,) and (m,)."""
         from scipy.linalg import solve_triangular

@@ -30,6 +30,7 @@ def test_it_expects_what_another_library_does() -> None:
     other.fit(seen * ours.weights, (values - values.mean()) / values.std())
     theirs, spread = other.predict(asked * ours.weights, return_std=True)
     assert means == pytest.approx(values.mean() + values.std() * theirs, rel=1e-6)
+    assert ours.least == pytest.approx(ours.expected(seen)[0].min(), rel=1e-6)
     assert deviations == pytest.approx(values.std() * spread, rel=1e-6)
 
 
