@@ -23,7 +23,7 @@ from store.states import OPEN_TRIAL
 
 from .features import Features, Vector
 from .gaussian import Process
-from .near import stepped
+from .near import BEST, SPREAD, stepped
 from .sampling import Drawing, Point
 from .seeds import derived_seed
 
@@ -33,6 +33,8 @@ BEST_SHOWN, LATEST_SHOWN = 60, 60
 """What the model is shown of a long history."""
 ANYWHERE, NEARBY = 100, 100
 """Candidates drawn from the whole space, and near the best ones known."""
+NEAREST = 30
+"""Points looked at near the best ones, where no others are."""
 CENTRES = 5
 """So many of the best are gone near to."""
 SPREADS = (0.03, 0.1, 0.2)
@@ -59,21 +61,24 @@ class _Drawn:
         return _Drawn([self.points[place] for place in places], self.features[list(places)])
 
 
-def model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int]) -> list[Point] | None:
+def model_points(
+    drawing: Drawing, history: Sequence[Past], places: Sequence[int], *, is_near: bool = False
+) -> list[Point] | None:
     """Choose a point for each of `places`; None where too little is known.
 
-    What is being trained, and each point chosen, counts for those after it as what the model expects of it.
+    What is being trained, and each point chosen, counts for those after it as what the model expects of it. With
+    `is_near` only points near the best ones are looked at, as `near_point` draws them.
     """
     # Matrices this small gain nothing from a second thread, which waits for the first one at full speed.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _model_points(drawing, history, places)
+        model = _Model.of(drawing, history)
+        return None if model is None else _chosen(model, places, is_near=is_near)
 
 
-def _model_points(drawing: Drawing, history: Sequence[Past], places: Sequence[int]) -> list[Point] | None:
-    model = _Model.of(drawing, history)
-    if model is None:
-        return None
-    dice = [random.Random(derived_seed(drawing.seed, "curves", place)) for place in places]
+def _chosen(model: _Model, places: Sequence[int], *, is_near: bool) -> list[Point]:
+    dice = [random.Random(derived_seed(model.drawing.seed, "curves", place)) for place in places]
+    if is_near:
+        return [model.most_promising(model.near(own)) for own in dice]
     # Points drawn from the space are looked at again for each place: drawing them is what costs.
     pool = model.pool(dice[0])
     return [model.chosen(pool, own) for own in dice]
@@ -112,11 +117,20 @@ class _Model:
         near = [self._from(self.best[i % len(self.best)], SPREADS[i % len(SPREADS)], dice) for i in range(NEARBY)]
         return self._drawn(anywhere + near)
 
+    def near(self, dice: random.Random) -> _Drawn:
+        """Return points a small step from the very best."""
+        centres = self.best[:BEST]
+        return self._drawn([self._from(centres[i % len(centres)], SPREAD, dice) for i in range(NEAREST)])
+
     def chosen(self, drawn: _Drawn, dice: random.Random) -> Point:
-        """Return the point that promises most, and expect what it will come to."""
+        """Return the point that promises most after some steps from the best of `drawn`."""
         for _ in range(ROUNDS):
             leaders = drawn.at(_leaders(drawn.points, self._promise(drawn)))
             drawn = leaders + self._drawn([self._from(one.params, STEP, dice) for one in leaders.points * STEPS])
+        return self.most_promising(drawn)
+
+    def most_promising(self, drawn: _Drawn) -> Point:
+        """Return the point that promises most, and expect what it will come to."""
         best = int(np.argmax(self._promise(drawn)))
         self.expect(drawn.features[best : best + 1])
         return drawn.points[best]

@@ -26,7 +26,7 @@ from .seeds import derived_share
 
 SAMPLED, FOREIGN = "sampler", "foreign"
 SAMPLERS_OWN = 4
-"""Of a study that starts warm, each so many-th place is the sampler's alone; the others are near the best known."""
+"""Of a study that starts warm, each so many-th place is TPE's; the others are near the best known."""
 
 
 SAMPLERS_THIRD = 3
@@ -160,14 +160,15 @@ def _wishes_left(search: Search, proposed: Sequence[Past], made: Sequence[NewPro
 
 
 def _points(search: Search, learned: Sequence[Past], places: Sequence[int]) -> list[Point]:
-    """Draw points by the sampler; of a study that starts warm, three of four near the best that is known."""
-    drawing, found = _drawing(search), dict[int, Point]()
-    if search.spec.warm_start.studies and search.spec.sampler.kind != "random":
-        near = {seq: near_point(drawing, learned, seq) for seq in places if seq % SAMPLERS_OWN}
-        found = {seq: point for seq, point in near.items() if point is not None}
-    guided = [seq for seq in places if seq not in found and seq % SAMPLERS_THIRD]
-    if guided and search.spec.sampler.kind == "curves" and _sampled(learned) >= BEFORE_THE_MODEL:
-        found |= dict(zip(guided, model_points(drawing, learned, guided) or (), strict=False))
+    """Draw points: some places are TPE's, the others a model's; of a study that starts warm, near the best known."""
+    drawing, kind, is_warm = _drawing(search), search.spec.sampler.kind, bool(search.spec.warm_start.studies)
+    free = [seq for seq in places if seq % (SAMPLERS_OWN if is_warm else SAMPLERS_THIRD)]
+    found = dict[int, Point]()
+    if free and kind == "curves" and _sampled(learned) >= BEFORE_THE_MODEL:
+        found = dict(zip(free, model_points(drawing, learned, free, is_near=is_warm) or (), strict=False))
+    if is_warm and kind != "random":
+        near = {seq: near_point(drawing, learned, seq) for seq in free if seq not in found}
+        found |= {seq: point for seq, point in near.items() if point is not None}
     rest = [seq for seq in places if seq not in found]
     if rest:
         found |= dict(zip(rest, draw_points(drawing, learned, rest), strict=True))

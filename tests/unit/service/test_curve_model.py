@@ -13,7 +13,7 @@ from search_spaces.space import resolve_space
 from search_spaces.study import SamplerSpec, SpaceSpec
 from service.curve_model import model_points, scores
 from service.sampling import Drawing, Point, draw_points
-from service.search import BEFORE_THE_MODEL, SAMPLERS_THIRD, Search, next_proposals
+from service.search import BEFORE_THE_MODEL, SAMPLERS_OWN, SAMPLERS_THIRD, Search, next_proposals
 from store.proposals import Past
 
 from .made import random_history, sampled, search_for, trained
@@ -143,3 +143,18 @@ def _by_tpe(search: Search, history: Sequence[Past], places: Sequence[int]) -> t
     resolved = search.resolved
     tpe = Drawing(search.space, resolved.direction, search.spec.sampler, search.spec.seed, resolved.horizon_steps)
     return own, draw_points(tpe, history, own)
+
+
+def test_a_study_that_starts_warm_stays_near_the_best_known() -> None:
+    """Three of four places are the model's choice among small steps from the three best, the fourth is TPE's."""
+    search = search_for(budget={"trials": 64}, warm_start={"studies": ["earlier"]}, confirmation={"baselines": []})
+    history = [replace(by_lr(one), origin="history", seq=None) for one in random_history(search.space, 40)]
+    best = sorted(history, key=lambda one: one.value or 0.0)[:3]
+
+    made = next_proposals(search, history, 8)
+
+    near = [new for new in made if new.seq % SAMPLERS_OWN]
+    kinds = {(one.candidate.optimizer.kind, one.candidate.schedule.kind) for one in best if one.candidate}
+    assert [new.seq for new in near] == [1, 2, 3, 5, 6, 7]
+    assert sum((new.candidate.optimizer.kind, new.candidate.schedule.kind) in kinds for new in near) >= 4
+    assert all(abs(math.log10(new.candidate.initial_lr / 3e-3)) < 0.5 for new in near)
