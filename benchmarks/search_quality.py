@@ -6,12 +6,13 @@
     python -m benchmarks.search_quality --only-tables
 
 Each search gets the same compute, in whole trainings. On the noisy quadratic it is live: every candidate's expected
-curve is computed; so it is on a task named with ", live", where every proposal is trained on two seeds. Elsewhere a
-proposal is trained by a look into what is recorded (benchmarks/data): the nearest candidate that this search has not
-had yet. Such a table is small: a search that prunes early sees all of it in 40 trainings, so 20 are enough. The regret
-is that of the candidate with the best final metric so far, on the noisy quadratic over the computed optimum (relative),
-elsewhere on the second seed over the best of the table. Ended searches are kept under var/search_quality: the command
-goes on where it was stopped. Searches by Ray Tune and Syne Tune need the extra `peers`, and run only if they are named.
+curve is computed, with ", large" behind its name in the space of a study of 100 trials. So it is on a task named with
+", live", where every proposal is trained on two seeds. Elsewhere a proposal is trained by a look into what is recorded
+(benchmarks/data): the nearest candidate that this search has not had yet. Such a table is small: a search that prunes
+early sees all of it in 40 trainings, so 20 are enough. The regret is that of the candidate with the best final metric
+so far, on the noisy quadratic over the computed optimum (relative), elsewhere on the second seed over the best of the
+table. Ended searches are kept under var/search_quality: the command goes on where it was stopped. Searches by Ray Tune
+and Syne Tune need the extra `peers`, and run only if they are named.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ BUDGET = 40
 """Whole trainings that each search may spend."""
 MOST_TRIALS = 3 * BUDGET
 """A budget in trials that does not bind."""
+LOOKS = (5, 10, 20, 40, 60)
+"""Trainings after which a table says where searches are: the last three within their budget."""
 DIRECTORY = Path("var/search_quality")
 REFERENCE = "TPE + MedianPruner"
 EVERY = SEARCHERS | PEERS
@@ -110,13 +113,18 @@ def _file(task: str) -> Path:
 
 
 def curves_of(task: str, name: str) -> Curves:
-    """Return the regrets of a search at 1, 2, ... trainings: (searches, BUDGET); infinite before the first end."""
+    """Return the regrets of a search at 1, 2, ... trainings: (searches, budget); infinite before the first end."""
     rows = [row for (search, _), row in sorted(read(task).items()) if search == name]
-    found = np.full((len(rows), BUDGET), np.inf)
+    found = np.full((len(rows), _budget_of(rows)), np.inf)
     for row, points in enumerate(one["points"] for one in rows):
         for spent, regret in points:
             found[row, max(0, int(np.ceil(spent)) - 1) :] = regret
     return found
+
+
+def _budget_of(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Return the trainings that all of these searches had."""
+    return min((int(row.get("budget", BUDGET)) for row in rows), default=BUDGET)
 
 
 def reach(found: Curves, goal: float) -> float:
@@ -140,8 +148,8 @@ def _reach_interval(found: Curves, reference: Curves, at: int) -> tuple[float, f
 def table(task: str) -> str:
     """Return a task's table: regrets at a quarter, half and all of the budget, and the trainings to the reference's."""
     reference = curves_of(task, REFERENCE)
-    most = min((int(row.get("budget", BUDGET)) for row in read(task).values()), default=BUDGET)
-    looks = (most // 4, most // 2, most)
+    most = _budget_of(list(read(task).values()))
+    looks = [look for look in LOOKS if look <= most][-3:]
     rows = [
         f"| {task}: search | n | trials | regret at {looks[0]} | at {looks[1]} | at {looks[2]} "
         f"| trainings to the reference's at {looks[1]} | at {looks[2]} |",

@@ -13,7 +13,7 @@ from search_spaces.candidate import Candidate
 from search_spaces.ranges import AnyRange, Choice, FloatRange, Scalar
 from search_spaces.space import Space
 
-from .pools import GROUNDS, quadratic_space, space
+from .pools import BUDGET, GROUNDS, quadratic_space, space
 from .quadratic import REGIMES, curves
 from .record import DIRECTORY, SEEDS, Recording, rungs_of
 from .recorded import Recorded, recorded
@@ -42,9 +42,10 @@ class Place(Protocol):
 class Bowl:
     """A regime of the noisy quadratic: every candidate is trained in a blink, exactly."""
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, budget: int = BUDGET) -> None:
+        """Take the space of a study of so many trials."""
         regime = REGIMES[task]
-        self.space, self.steps = quadratic_space(), regime.steps
+        self.space, self.steps = quadratic_space(budget), regime.steps
         self._task = task
         self._optimum = float(regime.problem.losses(regime.problem.optimal(regime.steps))[-1])
 
@@ -170,10 +171,14 @@ def _place(allowed: AnyRange, value: Scalar) -> float:
 
 LIVE = ", live"
 """After a task's name: trained, not looked up."""
+LARGE, LARGE_BUDGET = ", large", 100
+"""After the name of a noisy quadratic: the space of a study of 100 trials, with 14 kinds of schedules and not 8."""
 
 
 def place_of(task: str) -> Place:
     """Return where a search on a task takes place."""
     if task.endswith(LIVE):
         return Live(task.removesuffix(LIVE))
+    if task.endswith(LARGE):
+        return Bowl(task.removesuffix(LARGE), LARGE_BUDGET)
     return Bowl(task) if task in REGIMES else Table(task)

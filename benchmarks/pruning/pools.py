@@ -94,11 +94,16 @@ def space(lrs: Mapping[str, tuple[float, float]] | None = None) -> Space:
     return resolve_space(SpaceSpec(optimizers=given), BUDGET)
 
 
-def quadratic_space() -> Space:
-    """Return the same schedules on SGD without momentum, for which the noisy quadratic is exact."""
+def quadratic_space(budget: int = BUDGET) -> Space:
+    """Return the schedules of a study of so many trials on SGD without momentum: there the noisy quadratic is exact.
+
+    Without `plateau`, whose curve depends on what a training shows.
+    """
     none = {name: Choice(choices=[0.0]) for name in ("momentum", "weight_decay")}
     ranges: dict[str, AnyRange] = {"lr": FloatRange(low=0.02, high=2.0), "nesterov": Choice(choices=[False]), **none}
-    return resolve_space(SpaceSpec(optimizers={"sgd": ranges}), BUDGET)
+    found = resolve_space(SpaceSpec(optimizers={"sgd": ranges}), budget)
+    known = {kind: own for kind, own in found.schedules.items() if kind != "plateau"}
+    return found.model_copy(update={"schedules": known})
 
 
 def quadratic_families() -> list[Candidate]:
