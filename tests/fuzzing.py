@@ -120,6 +120,11 @@ def schema_of(app: FastAPI, asking: Asking) -> BaseSchema:
     return schema
 
 
+def operations_of(app: FastAPI) -> set[str]:
+    """Return every operation of the document, as method and path."""
+    return {f"{method.upper()} {path}" for path, methods in app.openapi()["paths"].items() for method in methods}
+
+
 def fuzz(app: FastAPI, asking: Asking) -> Found:
     """Ask every operation, one by one and in odd orders."""
     found = Found()

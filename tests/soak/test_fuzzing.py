@@ -12,7 +12,7 @@ import pytest
 from service.app import create_app
 from service.settings import Settings
 from store import Store, open_store
-from tests.fuzzing import Asking, fuzz, schema_of
+from tests.fuzzing import Asking, fuzz, operations_of, schema_of
 from tests.integration.service_http import serving
 from tests.peopled import AtOnce, guard, people
 from tests.walks import linked, walk
@@ -49,6 +49,7 @@ def test_an_open_service_answers_as_the_document_says(embedded: Store) -> None:
     found = fuzz(app, Asking(seed=SEED, examples=15, chains=60))
 
     assert found.text() == ""
+    assert found.operations == {one for one in operations_of(app) if "/v1/tokens" not in one}
     assert sum(found.cases.values()) >= 5000
 
 
@@ -67,5 +68,6 @@ def test_a_guarded_service_answers_as_the_document_says(shared: Store) -> None:
         walk(schema, found, seed=SEED, least=500, most=2000, attend=coordinator.attend, token=token)
 
     assert found.text() == ""
+    assert found.operations == operations_of(app)
     assert found.done >= linked(schema)
     assert sum(found.cases.values()) >= 2000
