@@ -26,11 +26,13 @@ class Judged:
     seen: tuple[Values, ...]
     """At each rung (n,)."""
     rises: NDArray[np.float64]
+    """(n,): each candidate is exempt before this share of the horizon; infinite for those that a rule lets end."""
 
     @classmethod
     def of(cls, rule: Rule, pool: Recorded, rungs: Sequence[float] = RUNGS) -> Judged:
         """Read a pool."""
-        return cls(rule, tuple(rungs), tuple(rule.values(pool, share) for share in rungs), pool.rises)
+        rises = np.where(np.arange(len(pool)) < rule.ended, np.inf, pool.rises)
+        return cls(rule, tuple(rungs), tuple(rule.values(pool, share) for share in rungs), rises)
 
     def taken(self, places: NDArray[np.intp]) -> Judged:
         """Return the same of some candidates, who may be repeated."""

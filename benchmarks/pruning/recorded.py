@@ -31,9 +31,9 @@ POOLS = ("openings", "families", "wide", "narrow")
 Array = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recorded:
-    """A pool's learning curves; n candidates, the metric is minimised."""
+    """A pool's learning curves; n candidates, the metric is minimised. Two pools are one only if they are the same."""
 
     task: str
     pool: str
@@ -65,6 +65,11 @@ class Recorded:
         """Return some of the candidates."""
         arrays = {name: getattr(self, name)[places] for name in ARRAYS}
         return Recorded(self.task, self.pool, self.steps, tuple(self.candidates[i] for i in places), **arrays)
+
+    def before(self, other: Recorded) -> Recorded:
+        """Return these candidates and then those of another pool of the same task."""
+        arrays = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ARRAYS}
+        return Recorded(self.task, self.pool, self.steps, self.candidates + other.candidates, **arrays)
 
 
 ARRAYS = ("raw", "averages", "cooldown", "rescaled", "fresh", "fresh_averages")

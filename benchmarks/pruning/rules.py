@@ -1,4 +1,7 @@
-"""What each rule judges a candidate by at a rung, and what that costs: `pruner.fidelity`, and two competitors."""
+"""What each rule judges a candidate by at a rung, and what that costs: `pruner.fidelity`, and two competitors.
+
+Forecasts of the end, which are competitors too, are in forecasts.py.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,8 @@ class Rule:
     """Whether each rung is a training of its own from the start."""
     exempts: bool = True
     """Whether a candidate inside its own rise passes a rung."""
+    ended: int = 0
+    """A pool's first so many candidates are trained to their end before any is judged: a forecast is fitted on them."""
 
 
 def place_of(share: float) -> int:
