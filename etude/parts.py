@@ -77,7 +77,9 @@ class Parts:
             PartFailed: it has ended while starting, or is not ready in time.
         """
         service = self.start("service", "service", environ=environ)
-        self.wait_until(lambda: is_ready(self.settings.url), "the service is not ready")
+        address = (self.settings.host, self.settings.port)
+        # A request costs twenty times what a connection does: it is sent once somebody is there.
+        self.wait_until(lambda: is_listening(address) and is_ready(self.settings.url), "the service is not ready")
         return service
 
     def wait_until(self, reached: Callable[[], bool], otherwise: str, *, seconds: float = START_SECONDS) -> None:

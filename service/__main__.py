@@ -20,6 +20,7 @@ from search_spaces.log import write_to_stderr
 from search_spaces.problems import InvalidSpec, Problem
 
 from .settings import READS_AT_ONCE, VERBS_AT_ONCE, Settings
+from .starting import importing
 
 if TYPE_CHECKING:
     from wsgiref.simple_server import WSGIServer
@@ -123,12 +124,13 @@ def _say_ready(text: str) -> None:
 
 
 def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event) -> int:
-    from store import open_store
+    with importing():
+        from store import open_store
 
-    from .coordinator import Coordinator
-    from .priority import give_way
-    from .pulse import pulse_of
-    from .supervision import STOP_SECONDS, leave_in
+        from .coordinator import Coordinator
+        from .priority import give_way
+        from .pulse import pulse_of
+        from .supervision import STOP_SECONDS, leave_in
 
     give_way()  # it draws ahead of demand; an answer that waits for a draw comes tenths of a second late
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
@@ -147,10 +149,11 @@ def _coordinate(settings: Settings, stop: threading.Event, news: threading.Event
 
 
 def _keep_time(settings: Settings, stop: threading.Event) -> int:
-    from store import open_store
+    with importing():
+        from store import open_store
 
-    from .opening import seal_webhooks
-    from .timekeeping import Timekeeping
+        from .opening import seal_webhooks
+        from .timekeeping import Timekeeping
 
     store = open_store(settings.store_url, lease_seconds=settings.lease_seconds)
     try:
@@ -163,11 +166,12 @@ def _keep_time(settings: Settings, stop: threading.Event) -> int:
 
 
 def _show_dashboard(settings: Settings, stop: threading.Event) -> int:
-    from store import open_store
+    with importing():
+        from store import open_store
 
-    from .dashboard import dashboard_application, dashboard_server
-    from .keyring import Keyring
-    from .opening import prepare_tokens
+        from .dashboard import dashboard_application, dashboard_server
+        from .keyring import Keyring
+        from .opening import prepare_tokens
 
     # Opened before Optuna does: its tables, and an early word when the store is out of reach.
     store = open_store(settings.store_url, pool_size=2)
@@ -192,11 +196,12 @@ def _serve_pages(server: WSGIServer, settings: Settings, stop: threading.Event) 
 
 def _serve(settings: Settings, *, alone: bool, copy_to: Path | None = None) -> int:
     """Serve the API; unless it is to be `alone`, with a coordinator and a clock."""
-    from store import open_store
+    with importing():
+        from store import open_store
 
-    from .opening import prepare_tokens, seal_webhooks
-    from .supervision import Supervised, command_for
-    from .timekeeping import Timekeeping
+        from .opening import prepare_tokens, seal_webhooks
+        from .supervision import Supervised, command_for
+        from .timekeeping import Timekeeping
 
     listener = _bind(settings.host, settings.port)
     store = open_store(settings.store_url, pool_size=READS_AT_ONCE, lease_seconds=settings.lease_seconds)
@@ -267,8 +272,9 @@ def _bind(host: str, port: int) -> socket.socket:
 def _serve_http(
     settings: Settings, listener: socket.socket, store: Store, for_verbs: Store, coordinator: Supervised | None
 ) -> None:
-    from .app import create_app
-    from .server import Server
+    with importing():
+        from .app import create_app
+        from .server import Server
 
     ready = f"Étude: {_address(settings.host, listener.getsockname()[1])} (API at /docs)"
     application = create_app(store, settings, coordinator, for_verbs)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from etude.ports import is_listening
 from search_spaces.problems import StoreUnavailable
 from search_spaces.results import StudyView
 from search_spaces.study import StudySpec
@@ -124,13 +125,13 @@ def add_service(made: Crowd, *only: str) -> str:
     port = free_port()
     made.add("service", "--port", str(port), *only)
     address = f"http://127.0.0.1:{port}"
-    wait_until(lambda: _answers(address), 60)
+    wait_until(lambda: is_listening(("127.0.0.1", port)) and _answers(address), 60)
     return address
 
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(f"{address}/healthz", timeout=2).status_code == 200
+        return httpx.get(f"{address}/healthz", timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

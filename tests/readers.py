@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import optuna
 
+from etude.ports import is_listening
 from tests.chaos import wait_until
 from tests.dying import die_with_parent
 from tests.postgres import free_port
@@ -217,7 +218,9 @@ def reading(url: str, logs: Path) -> Iterator[Readers]:
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: dashboard.poll() is not None or _answers(address), 60)
+        wait_until(
+            lambda: dashboard.poll() is not None or (is_listening(("127.0.0.1", port)) and _answers(address)), 60
+        )
         readers = Readers(url, address)
         try:
             yield readers
