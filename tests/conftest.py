@@ -19,6 +19,9 @@ from tests.postgres import Postgres, memory
 # small operations, for ever so long where other processes want the cores too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# A file's garbage is collected at its end (below): looking for it all the time costs tests a part of what they compute.
+gc.set_threshold(50_000, 20, 50)
+
 # What holds of every schedule is tried on few examples of each kind, and by `make soak` on more.
 settings.register_profile("few", max_examples=10)
 settings.register_profile("many", max_examples=100)
