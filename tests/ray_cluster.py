@@ -77,6 +77,8 @@ def _surroundings(place: str) -> dict[str, str]:
     return {
         "HOME": place, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0", "RAY_GRAFANA_HOST": "", "RAY_TMPDIR": place,
+        # Ray gives way to all others on its machine (15), and on a busy one would hardly get a turn.
+        "RAY_worker_niceness": "0",
     }  # fmt: skip
 
 
