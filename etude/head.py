@@ -26,7 +26,9 @@ STORE, MARK = "etude.db", "generation"
 """Files on the head's disk: the store, and the generation that it is of."""
 START_SECONDS = 300.0
 STOP_SECONDS = 60.0
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS, ANSWER_SHARE = 5.0, 1 / 3
+"""The longest wait for an answer, and its share of the time after which a silent head is taken for dead: whoever waits
+gives no sign of life."""
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - addresses to listen on, and how to reach them here
 
 
@@ -99,7 +101,12 @@ class Serving:
 
     def client(self) -> Client:
         """Return a client of the service, from this machine."""
-        return Client(self._url(self._here), read_token(self.shared.admin_token), attempts=1, timeout=ANSWER_SECONDS)
+        return Client(
+            self._url(self._here),
+            read_token(self.shared.admin_token),
+            attempts=1,
+            timeout=answer_seconds(self.office.takeover_seconds),
+        )
 
     @property
     def _here(self) -> str:
@@ -129,7 +136,8 @@ class Serving:
     def _is_known(self) -> bool:
         if not self.shared.work_token.exists():
             return False
-        verbs = HttpVerbs(self._url(self._here), read_token(self.shared.work_token))
+        seconds = answer_seconds(self.office.takeover_seconds)
+        verbs = HttpVerbs(self._url(self._here), read_token(self.shared.work_token), timeout=seconds)
         try:
             verbs.backlog(["none"])
         except Unauthorized:
@@ -137,6 +145,15 @@ class Serving:
         finally:
             verbs.close()
         return True
+
+
+def answer_seconds(takeover_seconds: float) -> float:
+    """Return how long a head may wait for its own service, or a candidate for a head, in seconds.
+
+    >>> answer_seconds(30.0), answer_seconds(6.0)
+    (5.0, 2.0)
+    """
+    return min(ANSWER_SECONDS, ANSWER_SHARE * takeover_seconds)
 
 
 def admin_token(shared: SharedDirectory) -> str:

@@ -15,7 +15,7 @@ from search_spaces.problems import Problem, StoreUnavailable
 from .client import Client
 from .election import TAKEOVER_SECONDS, Office, Watch, take_office
 from .errors import ServiceUnreachable
-from .head import ANSWER_SECONDS, STORE, Serving
+from .head import STORE, Serving, answer_seconds
 from .parts import PartFailed, Parts
 from .ports import free_port
 from .settings import PartsSettings, WrongSetting
@@ -197,6 +197,6 @@ class Member:
         """Tell whether a study is under way; None where nobody can be asked."""
         with suppress(ServiceUnreachable, Problem, WrongSetting):
             token = read_token(self.shared.admin_token)
-            with Client(self.shared.url(), token, attempts=1, timeout=ANSWER_SECONDS) as client:
+            with Client(self.shared.url(), token, attempts=1, timeout=answer_seconds(self.takeover_seconds)) as client:
                 return any(view.state in LIVE for view in client.list())
         return None
