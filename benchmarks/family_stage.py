@@ -56,10 +56,10 @@ class Variant:
 
 
 class Staged(Etude):
-    """Étude's search with averaged rungs, and first proposals of its own."""
+    """Étude's search by TPE with averaged rungs, and first proposals of its own."""
 
     def __init__(self, variant: Variant, steps: int, seed: int) -> None:
-        super().__init__(variant.space, steps, seed, MOST_TRIALS, {"fidelity": "averaged"})
+        super().__init__(variant.space, steps, seed, MOST_TRIALS, {"fidelity": "averaged"}, "tpe")
         self._search = replace(self._search, wishes=variant.first)
         self.spent = variant.spent
         self.points: list[tuple[float, float]] = []
