@@ -67,7 +67,8 @@ def model_points(
     """Choose a point for each of `places`; None where too little is known.
 
     What is being trained, and each point chosen, counts for those after it as what the model expects of it. With
-    `is_near` only points near the best ones are looked at, as `near_point` draws them.
+    `is_near` only points near the best ones are looked at, as `near_point` draws them, and the best is what is expected
+    to be best: a night has no time to explore.
     """
     # Matrices this small gain nothing from a second thread, which waits for the first one at full speed.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -78,7 +79,7 @@ def model_points(
 def _chosen(model: _Model, places: Sequence[int], *, is_near: bool) -> list[Point]:
     dice = [random.Random(derived_seed(model.drawing.seed, "curves", place)) for place in places]
     if is_near:
-        return [model.most_promising(model.near(own)) for own in dice]
+        return [model.surest(model.near(own)) for own in dice]
     # Points drawn from the space are looked at again for each place: drawing them is what costs.
     pool = model.pool(dice[0])
     return [model.chosen(pool, own) for own in dice]
@@ -123,17 +124,19 @@ class _Model:
         return self._drawn([self._from(centres[i % len(centres)], SPREAD, dice) for i in range(NEAREST)])
 
     def chosen(self, drawn: _Drawn, dice: random.Random) -> Point:
-        """Return the point that promises most after some steps from the best of `drawn`."""
+        """Return the point that promises most, after some steps from the best of `drawn`."""
         for _ in range(ROUNDS):
             leaders = drawn.at(_leaders(drawn.points, self._promise(drawn)))
             drawn = leaders + self._drawn([self._from(one.params, STEP, dice) for one in leaders.points * STEPS])
-        return self.most_promising(drawn)
+        return self._taken(drawn, int(np.argmax(self._promise(drawn))))
 
-    def most_promising(self, drawn: _Drawn) -> Point:
-        """Return the point that promises most, and expect what it will come to."""
-        best = int(np.argmax(self._promise(drawn)))
-        self.expect(drawn.features[best : best + 1])
-        return drawn.points[best]
+    def surest(self, drawn: _Drawn) -> Point:
+        """Return the point that is expected to be best, without a bonus for what is not known."""
+        return self._taken(drawn, int(np.argmin(self.process.expected(drawn.features)[0])))
+
+    def _taken(self, drawn: _Drawn, place: int) -> Point:
+        self.expect(drawn.features[place : place + 1])
+        return drawn.points[place]
 
     def _promise(self, drawn: _Drawn) -> Vector:
         """Return by how much each is expected to be better than the best, where it is: (n,)."""

@@ -36,6 +36,7 @@ def answered(place: Path, *, pack: str = "auto", **spec: Any) -> Answer:
         return study.wait(progress=False, timeout=900)
 
 
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("task", ["digits-noisy", "digits-cnn"])
 def test_the_default_study_comes_to_a_verdict_unattended(tmp_path: Path, task: str) -> None:
     """64 trials, five arms on the default seeds, a verdict, two scores on the test split; more only for a winner."""
