@@ -27,7 +27,7 @@ def save_dashboard(store: Store, name: str, *, note: str, figure: str | None) ->
     """
     with store.begin() as connection:
         # By name: SQLite gives the id of a study that stock Optuna has deleted to the next one.
-        optuna_id = optuna_bridge.study_id(connection, name)
+        optuna_id = optuna_bridge.study_id(connection, name, held=True)
         if optuna_id is None:
             return False
         present = optuna_bridge.system_attributes(connection, optuna_id)

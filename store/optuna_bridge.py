@@ -93,6 +93,10 @@ def delete_study(connection: Connection, study_id: int) -> None:
         "trial_user_attributes", "trial_system_attributes", "trial_params", "trial_values",
         "trial_intermediate_values", "trial_heartbeats",
     )  # fmt: skip
+    if _is_postgresql(connection):
+        # Who writes to it in this moment, a note or a stock user's report, is waited for; who would write later waits.
+        for table in ("studies", "trials"):
+            connection.execute(text(f"SELECT 1 FROM {table} WHERE study_id = :id FOR UPDATE"), {"id": study_id})
     of_study = "trial_id IN (SELECT trial_id FROM trials WHERE study_id = :id)"
     for table in trial_tables:
         connection.execute(text(f"DELETE FROM {table} WHERE {of_study}"), {"id": study_id})
@@ -106,9 +110,11 @@ def delete_study(connection: Connection, study_id: int) -> None:
         connection.execute(text(f"DELETE FROM {table} WHERE study_id = :id"), {"id": study_id})
 
 
-def study_id(connection: Connection, name: str) -> int | None:
-    """Return the id of the Optuna study of this name, None where there is none."""
-    found = connection.execute(text("SELECT study_id FROM studies WHERE study_name = :name"), {"name": name}).scalar()
+def study_id(connection: Connection, name: str, *, held: bool = False) -> int | None:
+    """Return the id of the Optuna study of this name, None where there is none; `held`: none removes it meanwhile."""
+    lock = " FOR KEY SHARE" if held and _is_postgresql(connection) else ""
+    query = text(f"SELECT study_id FROM studies WHERE study_name = :name{lock}")
+    found = connection.execute(query, {"name": name}).scalar()
     return None if found is None else int(found)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from store.dashboard import OWN_NOTE, save_dashboard
 from store.optuna_bridge import system_attributes
 from store.studies import LiveStudy, change_state, delete_study, own, submit
 from store.workers import offers
+from tests.chaos import wait_until
 from tests.integration.service_simulation import drive, simulated
 from tests.studies import run_study, stock_storage, study_spec
 
@@ -196,3 +199,37 @@ def test_what_goes_wrong_with_one_study_holds_up_no_other(own_store: Store, monk
 
     assert looked == ["mine"]
     assert not save_dashboard(own_store, "mine", note="gone", figure=None)
+
+
+def waiting(store: Store) -> bool:
+    """Whether a connection to the database waits for another one's lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with store.read() as connection:
+        return bool(connection.execute(text(query)).scalar_one())
+
+
+@pytest.mark.parametrize("what", ["study", "trial"])
+def test_a_study_is_deleted_while_somebody_writes_to_it(postgres_url: str, what: str) -> None:
+    """The deletion waits for a note of the study, or a stock user's attribute of a trial, and takes it along."""
+    with closing(open_store(postgres_url)) as store:
+        run_study(store, "mine")
+        with stock_storage(store.url) as storage:
+            optuna.load_study(study_name="mine", storage=storage).ask()
+        change_state(store, "mine", "stopped")
+        with ThreadPoolExecutor(1) as pool, store.begin() as connection:
+            connection.execute(text(WRITING[what]))
+            deleted = pool.submit(delete_study, store, "mine")
+            wait_until(lambda: waiting(store), 30)
+            connection.commit()
+            deleted.result(30)
+
+        assert present(store) == {}
+        assert not save_dashboard(store, "mine", note="gone", figure=None)
+
+
+WRITING = {
+    "study": "INSERT INTO study_system_attributes (study_id, key, value_json)"
+    " SELECT study_id, 'note', '1' FROM studies WHERE study_name = 'mine'",
+    "trial": "INSERT INTO trial_user_attributes (trial_id, key, value_json)"
+    " SELECT max(trial_id), 'mine', '1' FROM trials NATURAL JOIN studies WHERE study_name = 'mine'",
+}
