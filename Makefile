@@ -47,7 +47,7 @@ $(BROWSER): | $(INSTALLED)
 browser: $(BROWSER)  ## install Chromium for the tests of pages (Debian, as root)
 
 test: $(INSTALLED) $(BROWSER)  ## run the tests (under 8 minutes)
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED)  ## run the long tests: many workers, long kills, every optimizer (installs Ray and Syne Tune; under 40 minutes)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[peers,ray]'

@@ -12,6 +12,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import NormalDist
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -45,6 +46,8 @@ ROUNDS, STEPS, STEP = 2, 6, 0.05
 """in so many rounds, by the best of so many steps of this size."""
 NEIGHBOURS = 3
 """Complete trials that tell what a stopped one would have come to."""
+
+NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,9 @@ class _Model:
 
 def _improvement(means: Vector, deviations: Vector, goal: float) -> Vector:
     """Return by how much a normal variable is expected to fall below `goal`, where it does."""
-    from scipy.special import ndtr
-
     apart = (goal - means) / deviations
     density = np.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
-    improvement: Vector = deviations * (apart * ndtr(apart) + density)
+    improvement: Vector = deviations * (apart * np.array([NORMAL.cdf(one) for one in apart.tolist()]) + density)
     return improvement
 
 
@@ -176,11 +177,10 @@ def scores(values: Vector) -> Vector:
     Ranks say nothing of distances: a diverged trial hides no difference between good ones, and a metric may be scaled
     as one likes. Equal values have equal scores.
     """
-    from scipy.special import ndtri
-
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     middle = np.cumsum(count) - count / 2
-    found: Vector = ndtri(middle[place] / len(values))
+    quantiles = np.array([NORMAL.inv_cdf(share) for share in (middle / len(values)).tolist()])
+    found: Vector = quantiles[place]
     return found
 
 

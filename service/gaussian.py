@@ -38,10 +38,10 @@ class Process:
     """(n, d), weighted."""
     values: Vector
     """(n,)"""
-    triangle: Vector
-    """(n, n): the lower Cholesky factor of the kernel with its noise."""
+    inverse: Vector
+    """(n, n): of the lower Cholesky factor of the kernel with its noise."""
     residual: Vector
-    """(n,): `triangle` solved for the standardised values."""
+    """(n,): `inverse` times the standardised values."""
     mean: float
     scale: float
 
@@ -72,29 +72,22 @@ class Process:
     @property
     def least(self) -> float:
         """The least mean at a point that has been seen: the best value, less the luck that it may have had."""
-        from scipy.linalg import solve_triangular
-
-        known = solve_triangular(self.triangle, self.residual, lower=True, trans="T")
-        return float((self.values - self.scale * self.noise * known).min())
+        return float((self.values - self.scale * self.noise * (self.inverse.T @ self.residual)).min())
 
     def expected(self, points: Vector) -> tuple[Vector, Vector]:
         """Return mean and standard deviation at points (m, d): (m,) and (m,)."""
-        from scipy.linalg import solve_triangular
-
-        across = solve_triangular(self.triangle, _kernel(self.points, points * self.weights), lower=True)
+        across = self.inverse @ _kernel(self.points, points * self.weights)
         variance = np.maximum(1 - (across**2).sum(axis=0), 1e-9)
         scale = self.scale * math.sqrt(self._variance())
         return self.mean + self.scale * (across.T @ self.residual), scale * np.sqrt(variance)
 
     @classmethod
     def _of(cls, points: Vector, values: Vector, weights: Vector, noise: float, mean: float, scale: float) -> Process:
-        from scipy.linalg import solve_triangular
-
         kernel = _kernel(points, points)
         kernel[np.diag_indices_from(kernel)] += noise
-        triangle: Vector = np.asarray(np.linalg.cholesky(kernel), dtype=np.float64)
-        residual: Vector = solve_triangular(triangle, (values - mean) / scale, lower=True)
-        return cls(weights, noise, points, values, triangle, residual, mean, scale)
+        inverse = np.asarray(np.linalg.inv(np.linalg.cholesky(kernel)), dtype=np.float64)
+        residual: Vector = inverse @ ((values - mean) / scale)
+        return cls(weights, noise, points, values, inverse, residual, mean, scale)
 
     def _variance(self) -> float:
         """Return the kernel's variance that is likeliest, in units of the values' own."""
@@ -102,7 +95,7 @@ class Process:
 
     def _likelihood(self) -> float:
         """Return the logarithm of the marginal likelihood at the likeliest variance, up to a constant."""
-        return -0.5 * len(self.values) * math.log(self._variance()) - float(np.log(np.diag(self.triangle)).sum())
+        return -0.5 * len(self.values) * math.log(self._variance()) + float(np.log(np.diag(self.inverse)).sum())
 
 
 def _grid(groups: NDArray[np.int_]) -> Iterator[tuple[Vector, float]]:

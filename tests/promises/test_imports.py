@@ -34,7 +34,7 @@ def test_the_heavy_ones_would_be_seen() -> None:
 
 
 def test_service_and_store_load_no_torch() -> None:
-    """torch is the workers' and the user's, and scipy is there with the first model or verdict."""
+    """torch is the workers' and the user's, and scipy is there with the first verdict."""
     assert loaded_by("import service.app, service.coordinator, store") & {"torch", "scipy"} == set()
 
 
