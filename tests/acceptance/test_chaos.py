@@ -26,7 +26,7 @@ from tests.readers import reading
 from tests.studies import stock_storage
 
 UNPRUNED = {"kind": "none"}
-CHAOS_TRIALS = 18
+CHAOS_TRIALS = 12
 
 
 def test_an_exact_budget_on_postgresql_while_everything_is_killed(postgres_url: str, tmp_path: Path) -> None:
