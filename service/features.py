@@ -62,7 +62,7 @@ class Features:
             level -= math.log1p(-momentum)
         parts = self._parts(candidate)
         mean = float(parts.mean())
-        others = [_place(range_, params[name]) if name in params else 0.5 for name, range_ in self._others.items()]
+        others = [place_in(range_, params[name]) if name in params else 0.5 for name, range_ in self._others.items()]
         return [
             level + mean,
             *((parts - mean) / math.sqrt(PARTS)).tolist(),
@@ -92,7 +92,7 @@ def _middle(range_: AnyRange) -> float:
     return float(np.mean([math.log(end) for end in ends]))
 
 
-def _place(range_: AnyRange, value: Scalar) -> float:
+def place_in(range_: AnyRange, value: Scalar) -> float:
     """Return a value's place in its range, on the range's own scale: 0 to 1."""
     if isinstance(range_, Choice):
         return (range_.index(value) or 0) / max(1, len(range_.choices) - 1)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces.candidate import Candidate
-from search_spaces.ranges import AnyRange, Choice, FloatRange, Scalar
+from search_spaces.ranges import Choice, Scalar
 from search_spaces.space import Space
+from service.features import place_in
 
 from .pools import BUDGET, GROUNDS, quadratic_space, space
 from .quadratic import REGIMES, curves
@@ -112,7 +113,7 @@ class Table:
                 assert isinstance(allowed, Choice)
                 places += [ELSEWHERE / 2 * (params.get(name) == choice) for choice in allowed.choices]
             else:
-                places.append(_place(allowed, params[name]) * _weight(name) if name in params else math.nan)
+                places.append(place_in(allowed, params[name]) * _weight(name) if name in params else math.nan)
         return np.array(places, dtype=np.float64)
 
 
@@ -154,19 +155,6 @@ def _joined(pools: Sequence[Recorded], name: str) -> NDArray[np.float32]:
 
 def _weight(name: str) -> float:
     return WEIGHT_OF_LR if name.endswith(".lr") else 1.0
-
-
-def _place(allowed: AnyRange, value: Scalar) -> float:
-    """Return a value's place in its range, from 0 to 1."""
-    if isinstance(allowed, Choice):
-        return (allowed.index(value) or 0) / max(1, len(allowed.choices) - 1)
-    assert isinstance(value, int | float)
-    low, high, own = float(allowed.low), float(allowed.high), float(value)
-    if isinstance(allowed, FloatRange) and allowed.one_minus:
-        low, high, own = 1 - low, 1 - high, 1 - own
-    if isinstance(allowed, FloatRange) and (allowed.log or allowed.one_minus):
-        low, high, own = math.log(low), math.log(high), math.log(own)
-    return (own - low) / (high - low)
 
 
 LIVE = ", live"
