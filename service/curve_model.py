@@ -2,7 +2,7 @@
 
 The model learns from every trial that has shown something: a complete one by its value, one that was stopped by what
 those came to that stood where it did at its last rung, a diverged one as the worst. Candidates are drawn from the whole
-space and near the best, and the best of every kind of schedule is improved in small steps before they are compared.
+space and near the best, and the best of the kinds of schedule that promise most are improved in small steps.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ LEADERS = 4
 """Kinds of schedules of which the best point is improved,"""
 ROUNDS, STEPS, STEP = 2, 6, 0.05
 """in so many rounds, by the best of so many steps of this size."""
+EXPECTED = 64
+"""Of the points in training, and chosen in this refill, so many of the latest count as what is expected of them."""
 NEIGHBOURS = 3
 """Complete trials that tell what a stopped one would have come to."""
 
@@ -92,7 +94,12 @@ def _chosen(model: _Model, places: Sequence[int], *, is_near: bool) -> list[Poin
 class _Model:
     drawing: Drawing
     features: Features
+    known: Process
+    """Of what trials have shown."""
     process: Process
+    """The same, with what is expected of points in training."""
+    pending: Vector
+    """(m, d): these points, m at most `EXPECTED`."""
     best: list[Mapping[str, Scalar]]
     """Parameters, the best first."""
 
@@ -105,15 +112,18 @@ class _Model:
         features = Features(drawing.space, drawing.horizon_steps)
         seen = features.of([(point.candidate, point.params) for point, _ in known])
         best = [known[i][0].params for i in np.argsort(values, kind="stable")[:CENTRES]]
-        made = cls(drawing, features, Process.fitted(seen, values, features.groups), best)
-        for past in history:
-            if past.state in OPEN_TRIAL and not _rungs(past) and (point := _point(drawing, past)) is not None:
-                made.expect(features.of([(point.candidate, point.params)]))
+        process = Process.fitted(seen, values, features.groups)
+        made = cls(drawing, features, process, process, seen[:0], best)
+        silent = [past for past in history if past.state in OPEN_TRIAL and not _rungs(past)][-EXPECTED:]
+        points = [point for past in silent if (point := _point(drawing, past)) is not None]
+        if points:
+            made.expect(features.of([(point.candidate, point.params) for point in points]))
         return made
 
     def expect(self, features: Vector) -> None:
-        """Take it that a point (1, d) will come to what is expected of it: no other needs to be tried beside it."""
-        self.process = self.process.seeing(features, float(self.process.expected(features)[0][0]))
+        """Take it that points (m, d) will come to what is expected of them: no other needs to be tried beside them."""
+        self.pending = np.vstack([self.pending, features])[-EXPECTED:]
+        self.process = self.known.seeing(self.pending, self.known.expected(self.pending)[0])
 
     def pool(self, dice: random.Random) -> _Drawn:
         """Return points from the whole space, and near the best."""

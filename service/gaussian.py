@@ -64,10 +64,10 @@ class Process:
         assert found is not None
         return found
 
-    def seeing(self, point: Vector, value: float) -> Process:
-        """Return the process that has seen one more; length scales and noise stay."""
-        points = np.vstack([self.points, point * self.weights])
-        return self._of(points, np.append(self.values, value), self.weights, self.noise, self.mean, self.scale)
+    def seeing(self, points: Vector, values: Vector) -> Process:
+        """Return the process that has seen more points (m, d) and values (m,); length scales and noise stay."""
+        every = np.vstack([self.points, points * self.weights])
+        return self._of(every, np.append(self.values, values), self.weights, self.noise, self.mean, self.scale)
 
     @property
     def least(self) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from search_spaces.space import resolve_space
 from search_spaces.study import SamplerSpec, SpaceSpec
-from service.curve_model import model_points, scores
+from service.curve_model import EXPECTED, model_points, scores
 from service.sampling import Drawing, Point, draw_points
 from service.search import BEFORE_THE_MODEL, SAMPLERS_OWN, SAMPLERS_THIRD, Search, next_proposals
 from store.proposals import Past
@@ -120,6 +120,15 @@ def test_what_is_being_trained_is_not_tried_again() -> None:
     beside = chosen([*history, open_one], [20])[0]
 
     assert beside != point
+
+
+def test_a_crowd_in_training_costs_no_more_than_its_latest() -> None:
+    """Of a thousand open trials that have shown nothing the latest 64 count, and a refill of 70 has 70 points."""
+    history = [by_lr(one) for one in random_history(SPACE, 20)]
+    crowd = [sampled(SPACE, seq, state="leased", value=None) for seq in range(20, 1020)]
+
+    assert chosen([*history, *crowd], [1020]) == chosen([*history, *crowd[-EXPECTED:]], [1020])
+    assert len({str(point.params) for point in chosen(history, range(20, 90))}) == 70
 
 
 def test_a_search_begins_with_the_sampler_and_leaves_it_each_third_place() -> None:

@@ -39,7 +39,7 @@ def test_seeing_one_more_is_the_same_as_having_seen_it() -> None:
     seen, values = points(20, 2), points(20, 2)[:, 0]
     process = Process.fitted(seen, values, GROUPS)
 
-    later = process.seeing(seen[0] + 0.1, -1.0)
+    later = process.seeing(seen[:1] + 0.1, np.array([-1.0]))
 
     means, _ = later.expected(seen[:1] + 0.1)
     before, _ = process.expected(seen[:1] + 0.1)
